@@ -1,0 +1,1 @@
+"""The people's side of a running server: the control socket of the command line."""

@@ -1,0 +1,189 @@
+"""What happened, as values: rooms announce them, observe/ listens (one fact, many readers, the same words).
+
+Each is a frozen dataclass; its fields are what a log line shows. Times are wall seconds, durations seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from restante.model import DomainName, ItemId, MessageId, Principal
+
+
+@dataclass(frozen=True, slots=True)
+class MessageAccepted:
+    """A message is safe on disk and was answered 250."""
+
+    message: MessageId
+    principal: Principal
+    reverse_path: str
+    domains: tuple[DomainName, ...]
+    recipients: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRefused:
+    """A peer was told 4yz or 5yz."""
+
+    principal: Principal
+    command: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseDecided:
+    """Somebody asked for a release; `granted` are the domains (entries) that it covers, empty when not allowed."""
+
+    principal: Principal
+    node: str
+    granted: tuple[str, ...]
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseStarted:
+    """A release began to carry items."""
+
+    release: int
+    domain: str
+    requester: str
+    target: str
+    items: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemDelivered:
+    """The next hop took responsibility for some recipients of an item, or they are in their mailboxes."""
+
+    item: ItemId
+    domain: DomainName
+    release: int
+    target: str
+    recipients: int
+    octets: int
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemDeferred:
+    """Some recipients of an item were not taken now; they wait."""
+
+    item: ItemId
+    domain: DomainName
+    release: int
+    target: str
+    recipients: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFailed:
+    """Some recipients of an item were refused for good; a DSN was spooled, unless none may be sent."""
+
+    item: ItemId
+    domain: DomainName
+    release: int
+    target: str
+    recipients: int
+    reason: str
+    dsn: MessageId | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseEnded:
+    """A release is over. `left` still wait; `error` is empty when all were offered."""
+
+    release: int
+    domain: str
+    requester: str
+    target: str
+    delivered: int
+    deferred: int
+    failed: int
+    left: int
+    octets: int
+    seconds: float
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """A site's contact with an office began."""
+
+    call: str
+    office: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """A contact is over; `sent` and `received` are messages, octets beside them."""
+
+    call: str
+    office: str
+    seconds: float
+    sent: int
+    sent_octets: int
+    received: int
+    received_octets: int
+    left: int
+    ended_by: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class HookEnded:
+    """A before or after hook ran; `error` is empty when its exit status was 0."""
+
+    call: str
+    hook: str
+    argv: tuple[str, ...]
+    seconds: float
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationReloaded:
+    """The configuration was read again; `problems` is empty when it is in force."""
+
+    file: str
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemChanged:
+    """An operator froze, thawed or removed an item."""
+
+    item: ItemId
+    verb: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContentDamaged:
+    """Stored content does not have the hash it had; its items are quarantined."""
+
+    message: MessageId
+    items: tuple[ItemId, ...]
+
+
+Fact = (
+    MessageAccepted
+    | CommandRefused
+    | ReleaseDecided
+    | ReleaseStarted
+    | ItemDelivered
+    | ItemDeferred
+    | ItemFailed
+    | ReleaseEnded
+    | CallStarted
+    | CallEnded
+    | HookEnded
+    | ConfigurationReloaded
+    | ItemChanged
+    | ContentDamaged
+)
+
+Announce = Callable[[Fact], None]

@@ -1,0 +1,1 @@
+"""Headers, seen as bytes: trace fields and reports; no MIME is ever parsed."""

@@ -1,0 +1,1 @@
+"""Mail's connections, in and out; no other room of mail opens one."""

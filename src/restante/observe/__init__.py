@@ -1,0 +1,1 @@
+"""Listens to facts: the log, and counters; one fact, the same words for every reader."""

@@ -1,0 +1,1 @@
+"""Mail coming in: one session per connection, and all its answers."""

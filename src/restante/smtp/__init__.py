@@ -1,0 +1,1 @@
+"""SMTP and LMTP as bytes and values; imports nothing else of restante."""

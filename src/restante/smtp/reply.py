@@ -1,0 +1,154 @@
+"""Replies (RFC 5321 §4.2, RFC 2034, RFC 3463): those that restante sends, and a peer's as they come.
+
+A Reply cannot contradict itself nor carry a second one. ReplyReader takes a peer's bytes, however cut and however
+malformed, and gives whole replies; what is no reply at all raises, and the connection is of no further use.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_REPLY_LINE = 4096  # RFC 5321 §4.5.3.1.5 says 512; some servers talk more
+MAX_REPLY_LINES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply code, one or more lines of text, and the enhanced status code (RFC 2034) where one applies."""
+
+    code: int
+    text: str
+    enhanced: str = ""
+    more: tuple[str, ...] = ()
+    """Lines that stand before `text`; EHLO's first line is the first of them."""
+
+    def __post_init__(self) -> None:
+        if not 200 <= self.code <= 599:
+            raise ValueError(f"{self.code} is not a reply code")
+        if self.enhanced and self.enhanced[0] != str(self.code)[0]:
+            raise ValueError(f"{self.code} and {self.enhanced} are of different classes")
+        for line in (*self.more, self.text):
+            if not line.isprintable():  # a CR LF from a peer's name would forge a second reply
+                raise ValueError(f"{line!r} cannot go on one line")
+
+    @property
+    def is_positive(self) -> bool:
+        """2yz or 3yz."""
+        return self.code < 400
+
+    @property
+    def is_transient(self) -> bool:
+        """4yz: not now."""
+        return 400 <= self.code < 500
+
+    @property
+    def is_permanent(self) -> bool:
+        """5yz: never as it stands."""
+        return self.code >= 500
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All lines of text, the last included."""
+        return (*self.more, self.text)
+
+    def __bytes__(self) -> bytes:
+        status = f"{self.enhanced} " if self.enhanced else ""
+        before = "".join(f"{self.code}-{status}{line}\r\n" for line in self.more)
+        return f"{before}{self.code} {status}{self.text}\r\n".encode()
+
+    def __str__(self) -> str:
+        status = f"{self.enhanced} " if self.enhanced else ""
+        return f"{self.code} {status}{' '.join(self.lines)}"
+
+
+class MalformedReply(ValueError):
+    """A peer's bytes that are no reply. The connection is of no use; another may be."""
+
+
+_REPLY_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
+_ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: +|$)")
+
+
+class ReplyReader:
+    """Cuts a peer's bytes into replies. Bytes go in by receive(), replies come out of next_reply()."""
+
+    def __init__(self) -> None:
+        self._unread = bytearray()
+        self._code = b""
+        self._lines: list[str] = []
+
+    def receive(self, data: bytes) -> None:
+        """Takes what the peer sent, cut anywhere."""
+        self._unread += data
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether bytes are left that no reply has used: at a turn or STARTTLS, an injection."""
+        return bool(self._unread or self._lines)
+
+    def next_reply(self) -> Reply | None:
+        """The next whole reply, or None when more bytes are needed. Raises MalformedReply."""
+        while (end := self._unread.find(b"\n")) >= 0:
+            line = bytes(self._unread[:end]).rstrip(b"\r")
+            del self._unread[: end + 1]
+            if (reply := self._take(line)) is not None:
+                return reply
+        if len(self._unread) > MAX_REPLY_LINE:
+            raise MalformedReply(f"a reply's line is longer than {MAX_REPLY_LINE} octets")
+        return None
+
+    def _take(self, line: bytes) -> Reply | None:
+        match = _REPLY_LINE.fullmatch(line)
+        if match is None or len(line) > MAX_REPLY_LINE:
+            raise MalformedReply(f"not a reply: {line[:80]!r}")
+        code, mark, rest = match.groups()
+        if self._lines and code != self._code:
+            raise MalformedReply(f"one reply with codes {self._code.decode()} and {code.decode()}")
+        self._code = code
+        self._lines.append(_printable(rest or b""))
+        if mark == b"-":
+            if len(self._lines) >= MAX_REPLY_LINES:
+                raise MalformedReply(f"a reply of more than {MAX_REPLY_LINES} lines")
+            return None
+        lines, self._lines = self._lines, []
+        return _reply(int(code), lines)
+
+
+def _printable(text: bytes) -> str:
+    decoded = text.decode("utf-8", "replace")
+    return decoded if decoded.isprintable() else "".join(c if c.isprintable() else "?" for c in decoded)
+
+
+def _reply(code: int, lines: list[str]) -> Reply:
+    enhanced = ""
+    match = _ENHANCED.match(lines[-1])
+    if match is not None and match[1][0] == str(code)[0]:
+        enhanced = match[1]
+        lines = [line.removeprefix(enhanced).lstrip(" ") for line in lines]
+    return Reply(code, lines[-1], enhanced, tuple(lines[:-1]))
+
+
+OK = Reply(250, "OK", "2.0.0")
+SENDER_OK = Reply(250, "Sender OK", "2.1.0")
+RECIPIENT_OK = Reply(250, "Recipient OK", "2.1.5")
+CHUNK_OK = Reply(250, "Chunk OK", "2.0.0")
+START_CONTENT = Reply(354, "End data with <CR><LF>.<CR><LF>")
+READY_FOR_TLS = Reply(220, "Ready to start TLS", "2.0.0")
+BYE = Reply(221, "Bye", "2.0.0")
+VERIFY_NOTHING = Reply(252, "Cannot verify; send mail and see", "2.5.0")
+UNKNOWN_COMMAND = Reply(500, "Command not recognized", "5.5.1")
+LINE_TOO_LONG = Reply(500, "Line too long", "5.5.2")
+BAD_LINE_END = Reply(500, "Lines end in CR LF, and have no bare CR, LF or NUL", "5.5.2")
+BAD_ARGUMENT = Reply(501, "Syntax error in the argument", "5.5.4")
+NO_ARGUMENT_TAKEN = Reply(501, "No argument is taken here", "5.5.4")
+NOT_IMPLEMENTED = Reply(502, "Command not implemented", "5.5.1")
+BAD_SEQUENCE = Reply(503, "Bad sequence of commands", "5.5.1")
+TLS_REQUIRED = Reply(530, "Must issue a STARTTLS command first", "5.7.0")
+NO_RECIPIENTS = Reply(554, "No valid recipients", "5.5.1")
+BARE_LINE_END = Reply(554, "Message has a bare CR, LF or NUL (RFC 5321 2.3.8)", "5.6.0")
+TOO_LARGE = Reply(552, "Message size exceeds the fixed limit", "5.3.4")
+SHUTTING_DOWN = Reply(421, "Service shutting down, try again later", "4.3.2")
+IDLE_TOO_LONG = Reply(421, "Timed out waiting for input", "4.4.2")
+TOO_MANY_CONNECTIONS = Reply(421, "Too many connections, try again later", "4.7.0")
+LOCAL_FAULT = Reply(451, "Local error in processing, try again later", "4.3.0")

@@ -1,0 +1,1 @@
+"""The rules of what waits; no disk in here (store/ has the engines)."""

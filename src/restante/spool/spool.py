@@ -1,0 +1,206 @@
+"""The door that every spool engine fulfils, and its errors (contract tests: tests/contract/).
+
+Promises: what accept() has returned from survives a power cut, whole, once; what settle() has returned from is never
+offered again; a release is offered every item that was accepted before it took its batch; counters agree with the
+items at every commit. Engines are used from one event loop; every method that waits has waited for the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from restante.errors import RestanteError
+from restante.model import DomainName, Envelope, Item, ItemId, ItemState, MessageId, Order, Waiting
+
+INLINE_LIMIT = 64 * 1024
+"""Octets of content up to which it is handed over whole; larger content is streamed to a file of its own."""
+
+
+@dataclass(eq=False)
+class SpoolFull(RestanteError):
+    """No further message is taken until space is freed. Worth trying again later; nothing was stored."""
+
+    needed_octets: int
+    free_octets: int
+
+    def __str__(self) -> str:
+        return f"no space in the spool: {self.needed_octets} octets needed, {self.free_octets} free"
+
+
+@dataclass(eq=False)
+class SpoolBroken(RestanteError):
+    """The store failed to write or sync; it takes nothing more until a restart has recovered it."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the spool takes nothing until restart: {self.reason}"
+
+
+@dataclass(eq=False)
+class SpoolInUse(RestanteError):
+    """Another process has the spool open. Trying again helps when it has ended."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.path} is in use by another restante"
+
+
+@dataclass(eq=False)
+class SpoolUnusable(RestanteError):
+    """The spool cannot be opened: unsafe settings, wrong version, no permission. Trying again does not help."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False)
+class ContentDamage(RestanteError):
+    """Stored content is missing or has not the hash it was accepted with. Trying again does not help."""
+
+    message: MessageId
+
+    def __str__(self) -> str:
+        return "the stored content is damaged"
+
+
+class ContentWriter(Protocol):
+    """Content that grows beyond INLINE_LIMIT, on its way to disk. Nothing of it is visible before accept()."""
+
+    async def write(self, data: bytes) -> None:
+        """Appends. Raises SpoolFull or SpoolBroken; then only discard() is left to do."""
+        ...
+
+    async def discard(self) -> None:
+        """Removes what was written. May be called at any time before accept(), also twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message to be stored: its final octets (Received line included), and one envelope per domain.
+
+    `content` is the octets themselves, or the writer that took them; `size` counts them and `digest` is their SHA-256.
+    """
+
+    id: MessageId
+    content: bytes | ContentWriter
+    size: int
+    digest: bytes
+    envelopes: Sequence[tuple[DomainName, Envelope]]
+    arrived: float
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of one claimed item. `remaining` None: nothing is left of it; else the recipients that still wait."""
+
+    item: ItemId
+    remaining: Envelope | None
+    detail: str = ""
+    next_attempt: float = 0.0
+    dsn: Arrival | None = None
+    """A report to its reverse-path, accepted in the same commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which items to list. Empty tuples and None mean: whatever."""
+
+    domains: tuple[DomainName, ...] = ()
+    ids: tuple[MessageId | ItemId, ...] = ()
+    state: ItemState | None = None
+    limit: int = 1000
+    after: ItemId | None = None
+    """List only items with greater ids: the cursor of a longer listing, which is in order of ids."""
+
+
+class Spool(Protocol):
+    """All items and contents of this host or cluster."""
+
+    def new_id(self) -> MessageId:
+        """An id greater than all before."""
+        ...
+
+    def writer(self, message: MessageId, expected: int | None) -> Awaitable[ContentWriter]:
+        """A place for content larger than INLINE_LIMIT; `expected` octets are what MAIL said. Raises SpoolFull."""
+        ...
+
+    def room_for(self, octets: int) -> bool:
+        """Whether a message of that size would be taken now; a cheap look, asked at MAIL."""
+        ...
+
+    def accept(self, arrival: Arrival) -> Awaitable[None]:
+        """Stores a message and its items; returns once they are safe. Raises SpoolFull, SpoolBroken: nothing is stored.
+
+        Enters the group commit at the call, not at the await: many may be under way at once.
+        """
+        ...
+
+    def waiting(self, domain: DomainName) -> Waiting:
+        """The counters of one domain: waiting items only. Never touches the disk."""
+        ...
+
+    def domains(self) -> dict[DomainName, Waiting]:
+        """The counters of every domain for which something waits. Never touches the disk."""
+        ...
+
+    async def claim(self, domains: Sequence[DomainName], order: Order, limit: int, release: int) -> list[Item]:
+        """The first `limit` items in order that wait for these domains and that `release` has not claimed before.
+
+        They are lent to that release (state claimed) until settle() or give_back().
+        """
+        ...
+
+    async def due(self, domains: Sequence[DomainName], now: float) -> float | None:
+        """When the next waiting item of these domains may be tried (its next_attempt); None where nothing waits."""
+        ...
+
+    async def content(self, item: Item) -> bytes | AsyncIterator[bytes]:
+        """The octets as they were accepted: whole up to INLINE_LIMIT, in pieces above. Raises ContentDamage.
+
+        Pieces are checked as a whole before the first is given.
+        """
+        ...
+
+    async def contents(self, items: Sequence[Item]) -> list[bytes | None]:
+        """The octets of many small items at once; None for each that is not inline or is damaged (ask content())."""
+        ...
+
+    def settle(self, settlements: Sequence[Settlement]) -> Awaitable[None]:
+        """Writes what became of claimed items; returns once that is safe. Raises SpoolBroken."""
+        ...
+
+    def give_back(self, items: Sequence[ItemId]) -> None:
+        """Ends a claim with nothing changed: they wait as before."""
+        ...
+
+    async def listing(self, wanted: Filter) -> list[Item]:
+        """Items as they stand, claimed ones among them, in order of ids."""
+        ...
+
+    async def freeze(self, items: Sequence[ItemId]) -> list[ItemId]:
+        """Stops waiting items; returns those that were stopped (a claimed one is stopped only if it comes back)."""
+        ...
+
+    async def thaw(self, items: Sequence[ItemId]) -> list[ItemId]:
+        """Ends an operator's stop; returns those that wait again."""
+        ...
+
+    async def remove(self, items: Sequence[ItemId]) -> list[ItemId]:
+        """Removes items that are not on their way; returns those that are gone."""
+        ...
+
+    async def quarantine(self, message: MessageId) -> list[ItemId]:
+        """Sets aside all items of a message whose content is damaged; returns them."""
+        ...
+
+    async def close(self) -> None:
+        """Finishes what is under way and lets go of the store."""
+        ...

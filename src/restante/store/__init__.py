@@ -1,0 +1,1 @@
+"""Engines behind the spool's door, and the small interface to the disk under them."""

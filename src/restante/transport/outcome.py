@@ -1,0 +1,93 @@
+"""What became of an item's recipients, and the door that every transport fulfils.
+
+A carrier draws parcels from a feed, reports each item once, and returns when the feed is empty or the far end can
+take no more. What it has not reported is in doubt or was never sent, and waits. Nothing is reported delivered
+that the far end has not confirmed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from restante.model import Item, Mailbox
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The next hop answered 250, or the mailbox has it on disk."""
+
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Not now: 4yz. It waits."""
+
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Never as it stands: 5yz for this sender, recipient or message. `status` is an enhanced status code, class 5."""
+
+    reply: str
+    status: str = "5.0.0"
+
+
+Outcome = Delivered | Deferred | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """An item with its content: whole when small, else a function that opens it, once per attempt."""
+
+    item: Item
+    content: bytes | Callable[[], AsyncIterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemOutcome:
+    """An outcome for every recipient of one item, in the envelope's order."""
+
+    item: Item
+    outcomes: Sequence[tuple[Mailbox, Outcome]]
+
+
+Report = Callable[[ItemOutcome], None]
+"""Told of each item as soon as its outcome is known; must not block."""
+
+
+class Feed(Protocol):
+    """Where a carrier draws parcels from. Several connections may draw from one feed."""
+
+    async def next(self) -> Parcel | None:
+        """The next parcel, or None when there is nothing more to offer now."""
+        ...
+
+    def put_back(self, parcel: Parcel) -> None:
+        """Returns a parcel of which nothing was sent, or which another connection may try again at once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CarryEnd:
+    """How a carrier ended: `error` is empty when the feed ran out; else what stopped it, for people."""
+
+    error: str = ""
+    connections: int = 1
+    rtt_seconds: float | None = None
+
+
+class Carrier(Protocol):
+    """One way to carry items to one target."""
+
+    @property
+    def target(self) -> str:
+        """Where to, for people: `192.0.2.25:25`, `maildir`."""
+        ...
+
+    async def carry(self, feed: Feed, report: Report) -> CarryEnd:
+        """Carries until the feed ends or the far end can take no more. Cancelling it closes its connections at once."""
+        ...
