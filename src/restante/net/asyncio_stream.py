@@ -1,0 +1,282 @@
+"""Stream over asyncio (uvloop): what listen.py accepts and dial.py opens.
+
+Reading hands over what has come, without copying it about; beyond READ_AHEAD the peer is made to wait. One timer a
+connection serves all deadlines: it is moved only when it fires, so that a deadline for each command costs nothing.
+`memory_pair` joins two ends inside one process, for tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from restante.net.stream import InjectedBytes, StreamClosed, StreamTimeout
+from restante.smtp.node import IPAddress
+
+READ_AHEAD = 256 * 1024
+WRITE_AHEAD = 256 * 1024
+HANDSHAKE_SECONDS = 60.0
+CLOSE_SECONDS = 5.0
+NOWHERE = (ipaddress.ip_address("0.0.0.0"), 0)  # noqa: S104 - a peer without an address, as in a test
+
+
+class AsyncioStream(asyncio.Protocol):
+    """One connection. Made by a listener's or dial()'s protocol factory; `opened` is called with it once it stands."""
+
+    def __init__(self, opened: Callable[[AsyncioStream], None] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._opened = opened
+        self._transport: asyncio.Transport | None = None
+        self._chunks: list[bytes] = []
+        self._unread = 0
+        self._reading_paused = False
+        self._writing_paused = False
+        self._ended = False
+        self._lost: Exception | None = None
+        self._gone = False
+        self._reader: asyncio.Future[None] | None = None
+        self._writers: list[asyncio.Future[None]] = []
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._tls: ssl.SSLObject | None = None
+        self._peer = self._local = NOWHERE
+
+    # what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Takes the transport that now stands."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=WRITE_AHEAD)
+        self._peer = _address(transport.get_extra_info("peername"))
+        self._local = _address(transport.get_extra_info("sockname"))
+        self._tls = transport.get_extra_info("ssl_object")
+        if self._peer is not NOWHERE:
+            _tune(transport.get_extra_info("socket"))
+        if self._opened is not None:
+            self._opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Keeps what came, and wakes the reader."""
+        self._chunks.append(data)
+        self._unread += len(data)
+        if self._unread > READ_AHEAD and not self._reading_paused:
+            self._reading_paused = True
+            assert self._transport is not None
+            self._transport.pause_reading()
+        self._wake_reader()
+
+    def eof_received(self) -> bool:
+        """The peer sends no more; what we say may still reach it."""
+        self._ended = True
+        self._wake_reader()
+        return self._tls is None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone, by either side."""
+        self._gone = self._ended = True
+        self._lost = exc
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._wake_reader()
+        self.resume_writing()
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    def pause_writing(self) -> None:
+        """Too much is queued."""
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        """Little enough is queued again."""
+        self._writing_paused = False
+        writers, self._writers = self._writers, []
+        for writer in writers:
+            if not writer.done():
+                writer.set_result(None)
+
+    # what the rooms call
+
+    @property
+    def peer(self) -> tuple[IPAddress, int]:
+        """Address and port of the other end."""
+        return self._peer
+
+    @property
+    def local(self) -> tuple[IPAddress, int]:
+        """Address and port of this end."""
+        return self._local
+
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """The TLS session, once there is one."""
+        return self._tls
+
+    @property
+    def unread(self) -> int:
+        """Octets that have come and were not yet given by read()."""
+        return self._unread
+
+    async def read(self, timeout: float | None = None) -> bytes:
+        """The next bytes; b"" at the peer's clean end. Raises StreamClosed, StreamTimeout."""
+        if not self._chunks:
+            await self._wait_for_bytes(timeout)
+        if not self._chunks:
+            if self._lost is not None:
+                raise StreamClosed(f"the connection was lost: {self._lost}")
+            return b""
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._unread = 0
+        if self._reading_paused:
+            self._reading_paused = False
+            if not self._gone:
+                assert self._transport is not None
+                self._transport.resume_reading()
+        return data
+
+    async def _wait_for_bytes(self, timeout: float | None) -> None:
+        assert self._reader is None, "one reader at a time"
+        if self._ended:
+            return
+        self._reader = self._loop.create_future()
+        self._set_deadline(timeout)
+        try:
+            await self._reader
+        finally:
+            self._reader = None
+            self._deadline = None
+
+    def write(self, data: bytes) -> None:
+        """Queues bytes to be sent."""
+        if data and not self._gone:
+            assert self._transport is not None
+            self._transport.write(data)
+
+    async def drain(self, timeout: float | None = None) -> None:
+        """Waits until little is queued. Raises StreamClosed, StreamTimeout."""
+        if self._writing_paused and not self._gone:
+            writer = self._loop.create_future()
+            self._writers.append(writer)
+            try:
+                async with asyncio.timeout(timeout):
+                    await writer
+            except TimeoutError:
+                raise StreamTimeout("the peer takes nothing") from None
+        if self._gone:
+            raise StreamClosed("the connection is closed" if self._lost is None else f"lost: {self._lost}")
+
+    async def start_tls(self, context: ssl.SSLContext, *, server_side: bool, server_name: str | None = None) -> None:
+        """Puts TLS on the connection. Raises InjectedBytes, StreamClosed (a failed handshake too), StreamTimeout."""
+        if self._unread:
+            raise InjectedBytes("bytes were sent ahead of the TLS handshake")
+        if self._gone or self._ended:
+            raise StreamClosed("the connection was closed before the TLS handshake")
+        assert self._transport is not None
+        try:
+            transport = await self._loop.start_tls(
+                self._transport,
+                self,
+                context,
+                server_side=server_side,
+                server_hostname=server_name,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            )
+        except (TimeoutError, ConnectionAbortedError) as error:
+            raise StreamTimeout(f"the TLS handshake took too long: {error}") from None
+        except OSError as error:  # ssl.SSLError is one
+            raise StreamClosed(f"the TLS handshake failed: {error}") from None
+        if transport is None:
+            raise StreamClosed("the connection was closed in the TLS handshake")
+        self._transport = transport
+        self._transport.set_write_buffer_limits(high=WRITE_AHEAD)
+        self._tls = transport.get_extra_info("ssl_object")
+
+    async def close(self) -> None:
+        """Sends what is queued, for a short while, and closes."""
+        if self._transport is not None and not self._gone:
+            self._transport.close()
+            try:
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await asyncio.shield(self._closed)
+            except TimeoutError:
+                self.abort()
+
+    def abort(self) -> None:
+        """Closes at once."""
+        if self._transport is not None and not self._gone:
+            self._transport.abort()
+
+    # deadlines
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _set_deadline(self, timeout: float | None) -> None:
+        if timeout is None:
+            return
+        self._deadline = self._loop.time() + timeout
+        if self._timer is not None and self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._deadline is None or self._reader is None or self._reader.done():
+            return
+        if self._deadline > self._loop.time() + 0.001:
+            self._timer = self._loop.call_at(self._deadline, self._on_timer)
+            return
+        self._reader.set_exception(StreamTimeout("the peer was silent for too long"))
+
+
+def _address(name: object) -> tuple[IPAddress, int]:
+    if isinstance(name, tuple) and len(name) >= 2:
+        address = ipaddress.ip_address(str(name[0]).partition("%")[0])
+        mapped = getattr(address, "ipv4_mapped", None)
+        return mapped or address, int(name[1])
+    return NOWHERE
+
+
+class _HasOptions(Protocol):
+    def setsockopt(self, level: int, option: int, value: int | bytes, /) -> None: ...
+
+
+def _tune(sock: _HasOptions, *, dead_after: float = 60.0) -> None:
+    """Socket options for a far and thin link; what this kernel lacks is left out.
+
+    BBR does not slow down for the loss of single packets; little unsent is buffered in the kernel, so that what runs
+    ahead is ours to bound; a link that is dead is noticed after `dead_after` seconds, inside the window.
+    """
+    options: list[tuple[int, int, int | bytes]] = [
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (socket.IPPROTO_TCP, getattr(socket, "TCP_CONGESTION", -1), b"bbr"),
+        (socket.IPPROTO_TCP, getattr(socket, "TCP_NOTSENT_LOWAT", -1), 128 * 1024),
+        (socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", -1), int(dead_after * 1000)),
+    ]
+    for level, option, value in options:
+        if option >= 0:
+            try:
+                sock.setsockopt(level, option, value)
+            except OSError:
+                continue
+
+
+async def memory_pair() -> tuple[AsyncioStream, AsyncioStream]:
+    """Two ends of one connection inside this process (a socket pair); for tests."""
+    left, right = socket.socketpair()
+    loop = asyncio.get_running_loop()
+    left.setblocking(False)
+    right.setblocking(False)
+    _, one = await loop.create_connection(AsyncioStream, sock=left)
+    _, two = await loop.create_connection(AsyncioStream, sock=right)
+    return one, two
