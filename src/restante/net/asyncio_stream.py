@@ -197,10 +197,15 @@ class AsyncioStream(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=WRITE_AHEAD)
         self._tls = transport.get_extra_info("ssl_object")
 
+    def end(self) -> None:
+        """Closes when what is queued has been sent."""
+        if self._transport is not None and not self._gone:
+            self._transport.close()
+
     async def close(self) -> None:
         """Sends what is queued, for a short while, and closes."""
         if self._transport is not None and not self._gone:
-            self._transport.close()
+            self.end()
             try:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await asyncio.shield(self._closed)

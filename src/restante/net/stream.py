@@ -67,6 +67,10 @@ class Stream(Protocol):
         """Puts TLS on the connection. Raises InjectedBytes, StreamClosed (a failed handshake too), StreamTimeout."""
         ...
 
+    def end(self) -> None:
+        """Takes nothing more, and closes when what is queued has been sent; a read() that waits gives b""."""
+        ...
+
     async def close(self) -> None:
         """Sends what is queued, for a short while, and closes."""
         ...

@@ -151,10 +151,13 @@ class Spool(Protocol):
         """The counters of every domain for which something waits. Never touches the disk."""
         ...
 
-    async def claim(self, domains: Sequence[DomainName], order: Order, limit: int, release: int) -> list[Item]:
+    async def claim(
+        self, domains: Sequence[DomainName], order: Order, limit: int, release: int, *, due_by: float | None = None
+    ) -> list[Item]:
         """The first `limit` items in order that wait for these domains and that `release` has not claimed before.
 
-        They are lent to that release (state claimed) until settle() or give_back().
+        With `due_by`, only those whose next_attempt is not later than that wall time. They are lent to that release
+        (state claimed) until settle() or give_back().
         """
         ...
 
@@ -179,6 +182,10 @@ class Spool(Protocol):
 
     def give_back(self, items: Sequence[ItemId]) -> None:
         """Ends a claim with nothing changed: they wait as before."""
+        ...
+
+    def release_ended(self, release: int) -> None:
+        """Forgets what a release has claimed; its number is not used again in this process."""
         ...
 
     async def listing(self, wanted: Filter) -> list[Item]:

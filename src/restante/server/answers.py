@@ -1,0 +1,64 @@
+"""Outcomes and errors of the other rooms as replies: the only place where they become SMTP (RFC 5321, 1985, 3463)."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from restante.directory.routing import DomainRejected, RelayDenied, UnknownUser
+from restante.model import MessageId, write_message_id
+from restante.release.requests import Answer, NotAllowed, NothingWaiting, Queued, Started, Unavailable
+from restante.smtp import reply
+from restante.smtp.reply import Reply
+from restante.spool.spool import SpoolBroken, SpoolFull
+
+NO_SPACE = Reply(452, "Insufficient system storage, try again later", "4.3.1")
+TOO_MANY_RECIPIENTS = Reply(452, "Too many recipients", "4.5.3")
+TOO_MANY_HOPS = Reply(554, "Too many hops, this message is in a loop", "5.4.6")
+
+
+def not_routed(found: UnknownUser | RelayDenied | DomainRejected) -> Reply:
+    """Why a recipient is not taken."""
+    match found:
+        case UnknownUser():
+            return Reply(550, "No such user here", "5.1.1")
+        case RelayDenied():
+            return Reply(550, "Relay access denied", "5.7.1")
+        case DomainRejected(text=text):
+            return Reply(550, text or "No mail is taken for this domain", "5.7.1")
+    assert_never(found)
+
+
+def accepted(message: MessageId) -> Reply:
+    """The 250 that takes responsibility for a message (RFC 5321 §6.1)."""
+    return Reply(250, f"OK queued as {write_message_id(message)}", "2.0.0")
+
+
+def not_accepted(error: BaseException) -> Reply:
+    """Why a message was not stored; always 4yz, for nothing of it was kept."""
+    match error:
+        case SpoolFull():
+            return NO_SPACE
+        case SpoolBroken():
+            return Reply(451, "The spool cannot be written, try again later", "4.3.0")
+        case _:
+            return reply.LOCAL_FAULT
+
+
+def etrn(node: str, answer: Answer) -> Reply:
+    """RFC 1985 §5.1. Unknown and forbidden nodes get the same words, so that nobody learns which exist."""
+    match answer:
+        case Started(waiting=None):
+            return Reply(252, f"OK, pending messages for node {node} started", "2.0.0")
+        case Started(waiting=n):
+            return Reply(253, f"OK, {n} pending messages for node {node} started", "2.0.0")
+        case NothingWaiting(code=250):
+            return Reply(250, f"OK, queuing for node {node} started", "2.0.0")
+        case NothingWaiting():
+            return Reply(251, f"OK, no messages waiting for node {node}", "2.0.0")
+        case Queued():
+            return Reply(250, f"OK, queuing for node {node} started", "2.0.0")
+        case NotAllowed():
+            return Reply(459, f"Node {node} not allowed", "4.7.1")
+        case Unavailable():
+            return Reply(458, f"Unable to queue messages for node {node}", "4.3.0")
+    assert_never(answer)

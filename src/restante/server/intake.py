@@ -1,0 +1,148 @@
+"""One transaction on its way into the spool: its recipients sorted by domain, its content gathered or streamed.
+
+Our Received field goes first, so that what is stored is final. Content up to INLINE_LIMIT stays in memory until it is
+accepted; what grows beyond goes to the spool's writer piece by piece, and is never whole in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+from restante.message.trace import HopCounter, received
+from restante.model import DomainName, Envelope, Mailbox, MailParameters, MessageId, Principal, Recipient
+from restante.spool.spool import INLINE_LIMIT, Arrival, ContentWriter, Spool
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a message comes from, as its Received field tells it. `protocol` is ESMTP, ESMTPS, SMTP."""
+
+    principal: Principal
+    name: str
+    protocol: str
+    hostname: str
+
+
+class Intake:
+    """One transaction. Made at MAIL, dropped or finished once."""
+
+    __slots__ = (
+        "_chunks",
+        "_digest",
+        "_hops",
+        "_kept",
+        "_origin",
+        "_parameters",
+        "_size",
+        "_spool",
+        "_started",
+        "_wall",
+        "_writer",
+        "by_domain",
+        "id",
+        "recipients",
+        "reverse_path",
+    )
+
+    def __init__(
+        self, spool: Spool, origin: Origin, reverse_path: Mailbox | None, parameters: MailParameters, wall: float
+    ) -> None:
+        self._spool = spool
+        self._origin = origin
+        self.reverse_path = reverse_path
+        self._parameters = parameters
+        self._wall = wall
+        self.id: MessageId = spool.new_id()
+        self.by_domain: dict[DomainName, list[Recipient]] = {}
+        self.recipients = 0
+        self._chunks: list[bytes] = []
+        self._kept = 0
+        self._size = 0
+        self._digest = hashlib.sha256()
+        self._hops = HopCounter()
+        self._writer: ContentWriter | None = None
+        self._started = False
+
+    @property
+    def hops(self) -> int:
+        """How many Received fields the content came with."""
+        return self._hops.hops
+
+    @property
+    def size(self) -> int:
+        """Octets so far, our own field among them."""
+        return self._size
+
+    def add(self, domain: DomainName, recipient: Recipient) -> None:
+        """One more recipient; a second RCPT for the same mailbox is one recipient."""
+        present = self.by_domain.setdefault(domain, [])
+        if all(recipient.mailbox != other.mailbox for other in present):
+            present.append(recipient)
+            self.recipients += 1
+
+    async def take(self, data: bytes) -> None:
+        """The next octets of content. Raises SpoolFull, SpoolBroken; then drop() is all that is left to do."""
+        self._hops.feed(data)
+        if not self._started:
+            self._started = True
+            data = self._trace() + data
+        self._size += len(data)
+        self._digest.update(data)
+        if self._writer is None:
+            self._chunks.append(data)
+            if self._size <= INLINE_LIMIT:
+                return
+            self._writer = await self._spool.writer(self.id, self._parameters.size)
+            data = b"".join(self._chunks)
+            self._chunks.clear()
+        await self._writer.write(data)
+
+    def accept(self) -> Awaitable[None]:
+        """Hands all to the spool; entered into the next commit at once. The result raises SpoolFull, SpoolBroken."""
+        if not self._started:  # an empty message is a message too
+            self._started = True
+            self._chunks.append(self._trace())
+            self._size += len(self._chunks[0])
+            self._digest.update(self._chunks[0])
+        if self._writer is not None:
+            content: bytes | ContentWriter = self._writer
+        else:
+            content = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        return self._spool.accept(
+            Arrival(
+                self.id,
+                content,
+                self._size,
+                self._digest.digest(),
+                [(domain, self._envelope(recipients)) for domain, recipients in self.by_domain.items()],
+                self._wall,
+            )
+        )
+
+    async def drop(self) -> None:
+        """Forgets all of it."""
+        self._chunks.clear()
+        if self._writer is not None:
+            await self._writer.discard()
+
+    def _envelope(self, recipients: list[Recipient]) -> Envelope:
+        given = self._parameters
+        return Envelope(self.reverse_path, tuple(recipients), given.body, given.smtputf8, given.ret, given.envid)
+
+    def _trace(self) -> bytes:
+        only = next(iter(self.by_domain.values()))[0].mailbox if self.recipients == 1 else None
+        origin = self._origin
+        protocol = origin.protocol
+        if self._parameters.smtputf8:
+            protocol = protocol.replace("ESMTP", "UTF8SMTP")  # RFC 6531 §4.3
+        return received(
+            name=origin.name,
+            principal=origin.principal,
+            hostname=origin.hostname,
+            protocol=protocol,
+            message=self.id,
+            recipient=only,
+            wall=self._wall,
+        )

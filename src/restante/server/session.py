@@ -1,0 +1,294 @@
+"""One connection: the engine's questions, answered with the other rooms' decisions (RFC 5321, 1985).
+
+The reply to a message is promised, and settled when the spool has it on disk; the session reads on meanwhile, up to
+MOST_PROMISED messages, so that what one peer streams shares commits as what many peers send does. Before an ETRN is
+decided, all that this peer has sent is safe: it is part of what the ETRN releases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from restante.clock import Clock
+from restante.directory.entries import Directory, Held
+from restante.directory.routing import DomainRejected, RelayDenied, UnknownUser, route
+from restante.facts import Announce, CommandRefused, MessageAccepted, ReleaseDecided
+from restante.model import DomainName, Principal, Recipient
+from restante.net.stream import InjectedBytes, Stream, StreamClosed, StreamTimeout
+from restante.release.requests import Answer, NotAllowed
+from restante.server import answers
+from restante.server.intake import Intake, Origin
+from restante.smtp import reply
+from restante.smtp.address import write_path
+from restante.smtp.node import Node
+from restante.smtp.reply import Reply
+from restante.smtp.server import (
+    ContentArrived,
+    ContentEnded,
+    Event,
+    Features,
+    Greeted,
+    Promise,
+    RecipientNamed,
+    ReleaseAsked,
+    ServerEngine,
+    Stage,
+    TlsAsked,
+    TransactionDropped,
+    TransactionOpened,
+)
+from restante.spool.spool import INLINE_LIMIT, Spool, SpoolBroken, SpoolFull
+
+MOST_PROMISED = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one session may take: octets, counts, seconds."""
+
+    message_size: int = 50 * 1024 * 1024
+    recipients: int = 1000
+    command_timeout: float = 300.0
+    hops: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a session asks of the other rooms."""
+
+    hostname: str
+    spool: Spool
+    directory: Callable[[], Directory]
+    ask: Callable[[Node, Principal], Answer]
+    arrived: Callable[[DomainName], None]
+    announce: Announce
+    clock: Clock
+    limits: Limits
+    tls: Callable[[], ssl.SSLContext | None]
+    """The context for STARTTLS; None where the listener does not offer it."""
+    etrn: bool = True
+
+
+class Session:
+    """One connection's session, over whatever stream."""
+
+    def __init__(self, stream: Stream, services: Services) -> None:
+        self._stream = stream
+        self._services = services
+        self._principal = Principal(stream.peer[0])
+        self._engine = ServerEngine(self._features())
+        self._origin: Origin | None = None
+        self._intake: Intake | None = None
+        self._pending: set[asyncio.Future[None]] = set()
+        self._leaving_by_itself: set[DomainName] = set()
+        self._stopping = False
+
+    def _features(self) -> Features:
+        offered = self._stream.tls is None and self._services.tls() is not None
+        return Features(
+            self._services.hostname, self._services.limits.message_size, starttls=offered, etrn=self._services.etrn
+        )
+
+    async def run(self) -> None:
+        """Serves until the peer leaves, is too slow, or stop() is called."""
+        try:
+            self._engine.greet()
+            await self._converse()
+        except StreamTimeout:
+            self._engine.close(reply.IDLE_TOO_LONG)
+            self._flush()
+        except (StreamClosed, InjectedBytes):
+            self._stream.abort()
+        finally:
+            await self._drop()
+            if self._pending:
+                await asyncio.wait(self._pending)
+            self._flush()
+
+    def stop(self) -> None:
+        """Ends the session with 421 between commands; a message that is coming in may still arrive."""
+        self._stopping = True
+        if self._intake is None and not self._pending:
+            self._farewell()
+
+    def _farewell(self) -> None:
+        if self._engine.stage is not Stage.CLOSED:
+            self._engine.close(reply.SHUTTING_DOWN)
+            self._flush()
+            self._stream.end()
+
+    async def _converse(self) -> None:
+        engine, stream, timeout = self._engine, self._stream, self._services.limits.command_timeout
+        while True:
+            while (event := engine.next_event()) is not None:
+                await self._handle(event)
+                engine = self._engine  # STARTTLS begins a new one
+                if engine.promised > MOST_PROMISED:
+                    self._flush()
+                    await self._all_safe()
+            self._flush()
+            if engine.stage is Stage.CLOSED:
+                return
+            if self._stopping and self._intake is None:
+                await self._all_safe()
+                self._farewell()
+                return
+            await stream.drain(timeout)
+            data = await stream.read(timeout)
+            if not data:
+                return
+            engine.receive(data)
+
+    def _flush(self) -> None:
+        if data := self._engine.data_to_send():
+            self._stream.write(data)
+
+    async def _all_safe(self) -> None:
+        """Waits until no promise is open."""
+        while self._pending:
+            await asyncio.wait(self._pending)
+
+    # events
+
+    async def _handle(self, event: Event) -> None:
+        match event:
+            case ContentArrived(data=data):
+                await self._content(data)
+            case RecipientNamed():
+                self._engine.answer(self._recipient(event))
+            case TransactionOpened():
+                self._engine.answer(self._opened(event))
+            case ContentEnded():
+                await self._content_ended()
+            case TransactionDropped():
+                await self._drop()
+            case Greeted():
+                await self._greeted(event)
+            case ReleaseAsked():
+                await self._release_asked(event)
+            case TlsAsked():
+                await self._start_tls()
+
+    def _refused(self, command: str, refusal: Reply) -> Reply:
+        self._services.announce(CommandRefused(self._principal, command, str(refusal)))
+        return refusal
+
+    async def _greeted(self, event: Greeted) -> None:
+        await self._drop()
+        secure = "S" if self._stream.tls is not None else ""
+        protocol = f"ESMTP{secure}" if event.verb == "EHLO" else "SMTP"
+        self._origin = Origin(self._principal, event.name, protocol, self._services.hostname)
+        keywords = self._engine.features.keywords() if event.verb == "EHLO" else ()
+        lines = (self._services.hostname, *keywords)
+        self._engine.answer(Reply(250, lines[-1], more=lines[:-1]))
+
+    async def _start_tls(self) -> None:
+        context = self._services.tls()
+        assert context is not None, "it was not offered"
+        self._engine.answer(reply.READY_FOR_TLS)
+        await self._all_safe()
+        if self._engine.unread or self._stream.unread:
+            raise InjectedBytes("bytes were sent behind STARTTLS")
+        self._flush()
+        await self._stream.start_tls(context, server_side=True)
+        self._origin = None
+        self._engine = ServerEngine(self._features())
+
+    async def _release_asked(self, event: ReleaseAsked) -> None:
+        await self._all_safe()
+        answer = self._services.ask(event.node, self._principal)
+        text = event.text if event.text.isascii() else str(event.node)
+        said = answers.etrn(text, answer)
+        granted = () if isinstance(answer, NotAllowed) else (str(event.node),)
+        self._services.announce(ReleaseDecided(self._principal, str(event.node), granted, str(said)))
+        self._engine.answer(said)
+
+    # a transaction
+
+    def _opened(self, event: TransactionOpened) -> Reply:
+        assert self._origin is not None
+        expected = event.parameters.size or 0
+        if not self._services.spool.room_for(expected):
+            return self._refused("MAIL", answers.NO_SPACE)
+        wall = self._services.clock.wall()
+        self._intake = Intake(self._services.spool, self._origin, event.reverse_path, event.parameters, wall)
+        self._leaving_by_itself.clear()
+        return reply.SENDER_OK
+
+    def _recipient(self, event: RecipientNamed) -> Reply:
+        intake = self._intake
+        assert intake is not None
+        if intake.recipients >= self._services.limits.recipients:
+            return self._refused("RCPT", answers.TOO_MANY_RECIPIENTS)
+        found = route(self._services.directory(), event.mailbox, self._principal)
+        if isinstance(found, UnknownUser | RelayDenied | DomainRejected):
+            return self._refused(f"RCPT {event.mailbox}", answers.not_routed(found))
+        parameters = event.parameters
+        intake.add(found.domain, Recipient(found.mailbox, parameters.notify, parameters.orcpt))
+        if not isinstance(found.entry, Held):
+            self._leaving_by_itself.add(found.domain)
+        return reply.RECIPIENT_OK
+
+    async def _content(self, data: bytes) -> None:
+        intake = self._intake
+        assert intake is not None
+        try:
+            await intake.take(data)
+            return
+        except (SpoolFull, SpoolBroken) as error:
+            self._engine.refuse_content(answers.not_accepted(error))
+        await intake.drop()
+
+    async def _content_ended(self) -> None:
+        intake = self._intake
+        assert intake is not None
+        refusal = self._engine.refusal
+        if refusal is None and intake.hops > self._services.limits.hops:
+            refusal = answers.TOO_MANY_HOPS
+        if refusal is not None:
+            await self._drop()
+            self._engine.answer(self._refused("DATA", refusal))
+            return
+        self._intake = None
+        promise = self._engine.answer_later()
+        task = asyncio.ensure_future(intake.accept())
+        self._pending.add(task)
+        leaving = tuple(self._leaving_by_itself)
+        task.add_done_callback(lambda done: self._accepted(done, promise, intake, leaving))
+        if intake.size > INLINE_LIMIT:  # a large one waits alone, so that what is promised stays small
+            await self._all_safe()
+
+    def _accepted(
+        self, done: asyncio.Future[None], promise: Promise, intake: Intake, leaving: tuple[DomainName, ...]
+    ) -> None:
+        self._pending.discard(done)
+        error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        if error is not None:
+            promise.settle(self._refused("DATA", answers.not_accepted(error)))
+        else:
+            promise.settle(answers.accepted(intake.id))
+        self._flush()
+        if error is None:
+            self._announce_accepted(intake)
+            for domain in leaving:
+                self._services.arrived(domain)
+
+    def _announce_accepted(self, intake: Intake) -> None:
+        self._services.announce(
+            MessageAccepted(
+                intake.id,
+                self._principal,
+                write_path(intake.reverse_path),
+                tuple(intake.by_domain),
+                intake.recipients,
+                intake.size,
+            )
+        )
+
+    async def _drop(self) -> None:
+        intake, self._intake = self._intake, None
+        if intake is not None:
+            await intake.drop()

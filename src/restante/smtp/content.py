@@ -1,0 +1,96 @@
+"""The content of a message on its way in: the end of DATA, dots, and line ends (RFC 5321 §4.5.2, §2.3.8; RFC 3030).
+
+The only end of DATA is CR LF . CR LF. Nothing else ends it, splits it or is repaired: a bare CR, LF or NUL is found
+and the message refused (SMTP smuggling, CVE-2023-51764). Works on whole buffers, so its cost is that of a few
+searches in C; the result does not depend on how the bytes were cut.
+"""
+
+from __future__ import annotations
+
+_END = b"\r\n.\r\n"
+
+
+class LineEnds:
+    """Watches content for a CR or LF that stands alone, and for NUL. Fed piece by piece."""
+
+    __slots__ = ("_after_cr", "_broken")
+
+    def __init__(self) -> None:
+        self._after_cr = False
+        self._broken = False
+
+    def feed(self, data: bytes) -> None:
+        """Looks at the next octets."""
+        if not data or self._broken:
+            return
+        lf = data.count(b"\n")
+        cr = data.count(b"\r")
+        pairs = data.count(b"\r\n")
+        if self._after_cr:
+            if not data.startswith(b"\n"):
+                self._broken = True
+            lf -= 1
+        self._after_cr = data.endswith(b"\r")
+        if self._after_cr:
+            cr -= 1
+        if not lf == cr == pairs or b"\0" in data:
+            self._broken = True
+
+    @property
+    def broken(self) -> bool:
+        """Whether something forbidden has been seen so far; a CR at the very end is not yet."""
+        return self._broken
+
+    @property
+    def broken_at_end(self) -> bool:
+        """The verdict when there is no more to come."""
+        return self._broken or self._after_cr
+
+
+class DataDecoder:
+    """DATA from the 354 on: takes octets, gives content with its dots unstuffed, and says where it ended."""
+
+    __slots__ = ("_first", "_held", "ended")
+
+    def __init__(self) -> None:
+        self._held = b"\r\n"  # as if a line had just ended: the first may begin with a dot, or be the end
+        self._first = True
+        self.ended = False
+
+    def feed(self, unread: bytearray) -> bytes:
+        """The content in `unread`, which it empties up to the end of DATA; `ended` tells whether that was reached."""
+        assert not self.ended
+        data = self._held + bytes(unread)
+        end = data.find(_END)
+        if end >= 0:
+            self.ended = True
+            del unread[: end + len(_END) - len(self._held)]
+            raw, self._held = data[: end + 2], b""
+        else:
+            unread.clear()
+            keep = _dangling(data)
+            raw, self._held = data[: len(data) - keep], data[len(data) - keep :]
+        if not raw:
+            return b""
+        content = raw.replace(b"\r\n.", b"\r\n") if b"\r\n." in raw else raw
+        if self._first:
+            self._first = False
+            content = content[2:]
+        return content
+
+
+def _dangling(data: bytes) -> int:
+    """How many octets at the end may be the beginning of the end."""
+    for length in (4, 3, 2, 1):
+        if data.endswith(_END[:length]):
+            return length
+    return 0
+
+
+def stuff_dots(content: bytes, *, at_line_start: bool = True) -> bytes:
+    """Content as DATA carries it: a dot more where a line begins with one (RFC 5321 §4.5.2).
+
+    `at_line_start` tells whether this piece begins a line; a piece must not begin between CR and LF.
+    """
+    stuffed = content.replace(b"\r\n.", b"\r\n..") if b"\r\n." in content else content
+    return b"." + stuffed if at_line_start and stuffed.startswith(b".") else stuffed
