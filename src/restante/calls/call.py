@@ -1,0 +1,293 @@
+"""One call, from its `before` hook to its `after` hook, and its record.
+
+The window's end bounds everything: an office that refuses, hangs, or talks nonsense costs the time that was set, and
+no mail: what did not go or come waits where it is. Own releases are let go between messages, with GRACE_SECONDS for
+the one on its way. `after` runs whenever `before` was tried, also when the call is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+
+from restante.calls.answer import NotNow, Refused, understand
+from restante.calls.hooks import Hook, run_hook
+from restante.calls.ledger import EndedBy, Ledger
+from restante.calls.office import Manners, Office
+from restante.calls.plan import CallMeans, CallPlan
+from restante.errors import RestanteError
+from restante.facts import CallEnded, CallStarted, Fact
+from restante.model import CallView, DomainName, Progress
+from restante.smtp.reply import Reply
+
+GRACE_SECONDS = 15.0
+LOOK_SECONDS = 1.0
+"""How often a call that waits looks whether octets have moved."""
+BACK_OFF_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Waits before the office, or a release of ours, is tried again; the last one for all that follow."""
+
+
+class Call:
+    """One contact with an office. run() once; `view` at any time."""
+
+    def __init__(self, plan: CallPlan, reason: str, means: CallMeans) -> None:
+        self._plan = plan
+        self._means = means
+        self._clock = means.clock
+        self._began = self._clock.monotonic()
+        self._until = self._began + plan.window
+        wall = self._clock.wall()
+        self._requester = f"call {plan.name}"
+        self._ledger = Ledger(plan.domains, self._requester, plan.idle, self._began)
+        self._changed = asyncio.Event()
+        self._replies: dict[str, str] = {}
+        self._problems: dict[str, str] = {}
+        self._stopped = ""
+        self._hook_task: asyncio.Task[str] | None = None
+        self._flushing: asyncio.Task[None] | None = None
+        self._view = CallView(
+            name=plan.name,
+            office=str(plan.office),
+            progress=Progress.RUNNING,
+            reason=reason,
+            started=wall,
+            window_ends=wall + plan.window,
+        )
+
+    @property
+    def view(self) -> CallView:
+        """The call as it stands."""
+        ledger = self._ledger
+        return replace(
+            self._view,
+            expected=ledger.expected,
+            received=ledger.received,
+            received_octets=ledger.received_octets,
+            sent=ledger.sent,
+            sent_octets=ledger.sent_octets,
+            replies=tuple(f"{node}: {said}" for node, said in self._replies.items()),
+            error="; ".join(self._problems.values()),
+        )
+
+    def hang_up(self, why: str) -> None:
+        """Ends it now, for a reason that goes into its record; the `after` hook still runs."""
+        self._stopped = why
+        if self._hook_task is not None and self._view.step == "before":
+            self._hook_task.cancel()
+        self._changed.set()
+
+    async def run(self) -> CallEnded:
+        """Makes the call. What goes wrong is in its record, not raised; cancelling it runs `after` first."""
+        self._means.announce(CallStarted(self._plan.name, str(self._plan.office), self._view.reason))
+        ended_by = EndedBy.ERROR
+        unsubscribe = self._means.subscribe(self._take)
+        try:
+            ended_by = await self._between_hooks()
+        except asyncio.CancelledError:
+            self._problems.setdefault("stopped", self._stopped or "cancelled")
+            raise
+        finally:
+            unsubscribe()
+            record = self._record(ended_by)
+            self._means.announce(record)
+        return record
+
+    def _record(self, ended_by: EndedBy) -> CallEnded:
+        plan, view = self._plan, self.view
+        left = self._ledger.owed + sum(self._means.releaser.waiting_items(entry) for entry in plan.flush)
+        self._view = replace(self._view, progress=Progress.ENDED, step=ended_by.value, ended=self._clock.wall())
+        return CallEnded(
+            plan.name,
+            view.office,
+            self._clock.monotonic() - self._began,
+            view.sent,
+            view.sent_octets,
+            view.received,
+            view.received_octets,
+            left,
+            ended_by.value,
+            view.error,
+        )
+
+    # hooks
+
+    async def _between_hooks(self) -> EndedBy:
+        if self._stopped:
+            self._problems["stopped"] = self._stopped
+            return EndedBy.ERROR
+        try:
+            if (error := await self._hook("before")) or self._stopped:
+                self._problems["before"] = error or self._stopped
+                return EndedBy.ERROR
+            return await self._talk()
+        finally:
+            if error := await self._hook("after"):
+                self._problems["after"] = error
+
+    async def _hook(self, when: str) -> str:
+        """Runs a hook where one is set; why it failed, or nothing."""
+        self._step(when)
+        hook = self._plan.hook(when)
+        if hook is None:
+            return ""
+        self._hook_task = asyncio.get_running_loop().create_task(self._run_hook(hook))
+        try:
+            await asyncio.wait([self._hook_task])
+        except asyncio.CancelledError:
+            self._hook_task.cancel()
+            await asyncio.wait([self._hook_task])
+            raise
+        if self._hook_task.cancelled():
+            return self._stopped
+        error = self._hook_task.result()
+        return f"{when} hook: {error}" if error else ""
+
+    async def _run_hook(self, hook: Hook) -> str:
+        if hook.when == "before":
+            hook = replace(hook, limit=min(hook.limit, self._left))
+        plan = self._plan
+        ended = await run_hook(
+            hook, call=plan.name, office=str(plan.office), reason=self._view.reason, clock=self._clock
+        )
+        self._means.announce(ended.fact)
+        return ended.error
+
+    # the link is up
+
+    @property
+    def _left(self) -> float:
+        """Seconds until the window's end."""
+        return max(0.0, self._until - self._clock.monotonic())
+
+    async def _talk(self) -> EndedBy:
+        loop = asyncio.get_running_loop()
+        asking = loop.create_task(self._ask())
+        window = loop.create_task(self._clock.sleep(self._left))
+        try:
+            return await self._watch(window)
+        except asyncio.CancelledError:
+            self._stopped = self._stopped or "cancelled"
+            raise
+        finally:
+            window.cancel()
+            await self._end("asking", asking, 0)
+            if self._flushing is not None:  # the message on its way may be finished
+                await self._end("flush", self._flushing, 0 if self._stopped else GRACE_SECONDS)
+
+    async def _end(self, topic: str, task: asyncio.Task[None], grace: float) -> None:
+        """Ends a task of this call, after so many seconds; what it did not expect goes into the record."""
+        if not task.done() and grace:
+            timer = asyncio.get_running_loop().create_task(self._clock.sleep(grace))
+            await asyncio.wait([task, timer], return_when=asyncio.FIRST_COMPLETED)
+            timer.cancel()
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._note(topic, f"{type(error).__name__}: {error}")
+
+    async def _watch(self, window: asyncio.Task[None]) -> EndedBy:
+        """Waits for the end, and says what it was."""
+        octets_seen = self._means.octets_in()
+        while True:
+            now = self._clock.monotonic()
+            if (octets := self._means.octets_in()) != octets_seen:
+                octets_seen = octets
+                self._ledger.touched(now)
+            if self._stopped:
+                self._problems["stopped"] = self._stopped
+                return EndedBy.ERROR
+            if (ended_by := self._ledger.is_over(now)) is not None:
+                has_failed = bool(self._problems) and not self._ledger.has_begun and not self._ledger.sent
+                return EndedBy.ERROR if has_failed else ended_by
+            if window.done():
+                return EndedBy.WINDOW if self._ledger.has_begun or self._ledger.sent else EndedBy.ERROR
+            await self._something(window, is_idling=self._ledger.is_idling)
+
+    async def _something(self, window: asyncio.Task[None], *, is_idling: bool) -> None:
+        """Waits for news, the window's end, or the time to look whether anything moves."""
+        loop = asyncio.get_running_loop()
+        self._changed.clear()
+        waits: list[asyncio.Task[None] | asyncio.Task[bool]] = [loop.create_task(self._changed.wait())]
+        if is_idling:
+            waits.append(loop.create_task(self._clock.sleep(LOOK_SECONDS)))
+        try:
+            await asyncio.wait([*waits, window], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def _take(self, fact: Fact) -> None:
+        if self._ledger.take(fact, self._clock.monotonic()):
+            self._changed.set()
+
+    def _step(self, step: str) -> None:
+        self._view = replace(self._view, step=step)
+
+    # theirs: ETRN
+
+    async def _ask(self) -> None:
+        """Asks the office for each domain, again and again while it cannot be reached or says "not now"."""
+        try:
+            plan, means = self._plan, self._means
+            manners = Manners(means.hostname, plan.tls)
+            office = Office(plan.office, means.dial, manners, heard=self._heard, connected=self._connected)
+            for wait in _back_off():
+                self._step("connect")
+                contact = await office.contact(tuple(self._ledger.unanswered))
+                self._note("connect", contact.problem)
+                if contact.is_final or not self._ledger.unanswered:
+                    break
+                self._step("waiting")
+                await self._clock.sleep(wait)
+            self._step("waiting")
+        finally:
+            self._ledger.asking = False
+            if self._flushing is None:
+                self._ledger.releasing = False
+            self._changed.set()
+
+    def _connected(self) -> None:
+        """The office can be reached: ours may go, while theirs is asked for."""
+        self._step("etrn")
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().create_task(self._flush())
+
+    def _heard(self, node: str, reply: Reply) -> None:
+        domain = DomainName(node)
+        answer = understand(reply)
+        self._replies[node] = str(reply)
+        self._note(node, f"{node}: {reply}" if isinstance(answer, Refused | NotNow) else "")
+        self._ledger.answered(domain, answer, self._clock.monotonic())
+        self._changed.set()
+
+    def _note(self, topic: str, problem: str) -> None:
+        """Keeps the last problem of each kind, and drops it when that has gone well after all."""
+        self._problems.pop(topic, None)
+        if problem:
+            self._problems[topic] = problem
+
+    # ours: a release
+
+    async def _flush(self) -> None:
+        """Releases what is ours, again while the next hop cannot be reached and there is time."""
+        try:
+            for wait in _back_off():
+                views = await self._means.releaser.release(self._plan.flush, self._until, self._requester)
+                self._ledger.released(views, self._clock.monotonic())
+                self._note("flush", "; ".join(f"{view.domain}: {view.error}" for view in views if view.error))
+                self._changed.set()
+                if "flush" not in self._problems or self._left <= wait:
+                    break
+                await self._clock.sleep(wait)
+        except RestanteError as error:
+            self._note("flush", str(error))
+        finally:
+            self._ledger.releasing = False
+            self._changed.set()
+
+
+def _back_off() -> Iterator[float]:
+    yield from BACK_OFF_SECONDS
+    while True:
+        yield BACK_OFF_SECONDS[-1]

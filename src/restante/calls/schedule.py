@@ -1,0 +1,240 @@
+"""Calls when it is time: one watcher for each configured call, one call a name at a time, and what became of the last.
+
+A watcher looks at the wall clock at least every LOOK_SECONDS, so that a jump or a night's sleep of the machine is seen
+within that. What was missed is made up once; what falls into a call that runs is not doubled. New plans leave a call
+that runs as it is. With `on_link_up` a call is also made when a route to the office appears, a boot included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from restante.calls.call import Call
+from restante.calls.link import LinkProbe
+from restante.calls.memory import CallMemory, Remembered
+from restante.calls.plan import CallMeans, CallPlan
+from restante.calls.window import Window, is_due, served_until
+from restante.errors import RestanteError
+from restante.facts import CallEnded
+from restante.model import CallView, HostPort, Progress
+
+LOOK_SECONDS = 60.0
+LINK_LOOK_SECONDS = 5.0
+LINK_UP_INTERVAL = 60.0
+"""Seconds from the start of one call to that of the next which a link that comes and goes may cause."""
+STOPPED = "restante is stopping"
+
+
+@dataclass(eq=False)
+class NoSuchCall(RestanteError):
+    """No call of that name is configured. Trying again does not help."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"no call {self.name!r} is configured"
+
+
+@dataclass(eq=False)
+class NoCallNow(RestanteError):
+    """No call is begun any more. Trying again helps after the restart."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class Probe(Protocol):
+    """Whether there is a route to an office."""
+
+    async def is_up(self) -> bool:
+        """Asked every few seconds."""
+        ...
+
+
+@dataclass(slots=True)
+class _Running:
+    call: Call
+    task: asyncio.Task[CallEnded]
+
+
+class Caller:
+    """All calls of this host. Nothing happens before start(); `state` is the file that remembers over a restart."""
+
+    def __init__(
+        self,
+        plans: Iterable[CallPlan],
+        means: CallMeans,
+        *,
+        state: Path | None = None,
+        probe: Callable[[HostPort], Probe] = LinkProbe,
+    ) -> None:
+        self._plans = {plan.name: plan for plan in plans}
+        self._means = means
+        self._clock = means.clock
+        self._memory = CallMemory(state)
+        self._probe = probe
+        self._running: dict[str, _Running] = {}
+        self._watchers: dict[str, list[asyncio.Task[None]]] = {}
+        self._stopping = False
+
+    def start(self) -> None:
+        """Begins to watch schedules and links."""
+        for plan in self._plans.values():
+            self._watch(plan)
+
+    def replace_plans(self, plans: Iterable[CallPlan], means: CallMeans | None = None) -> None:
+        """Takes new plans, and new means where given; calls that run go on as they began."""
+        before, self._plans = self._plans, {plan.name: plan for plan in plans}
+        self._means = means or self._means
+        for name in before.keys() - {name for name, plan in self._plans.items() if before.get(name) == plan}:
+            for task in self._watchers.pop(name, ()):
+                task.cancel()
+        self._memory.forget_all_but(self._plans.keys() | self._running.keys())
+        for name, plan in self._plans.items():
+            if name not in self._watchers:
+                self._watch(plan)
+
+    # what others ask
+
+    def call_now(self, name: str, reason: str = "operator") -> CallView:
+        """Makes a call at once, or joins the one that runs. Raises NoSuchCall."""
+        if name not in self._plans:
+            raise NoSuchCall(name)
+        if self._stopping:
+            raise NoCallNow(STOPPED)
+        return self._begin(self._plans[name], reason).call.view
+
+    async def wait(self, name: str) -> CallView | None:
+        """The view of a call when it has ended; the last one's where none runs."""
+        if (running := self._running.get(name)) is not None:
+            await asyncio.wait([running.task])
+            return running.call.view
+        return self.view(name)
+
+    def view(self, name: str) -> CallView | None:
+        """A call as it stands, or as the last one ended; None where there was none."""
+        if (running := self._running.get(name)) is not None:
+            return running.call.view
+        known = self._memory.get(name)
+        return known.last if known is not None else None
+
+    def views(self) -> list[CallView]:
+        """Every configured call, by name: as it runs, as its last one ended, or not yet begun (`queued`)."""
+        names = sorted(self._plans.keys() | self._running.keys())
+        return [self.view(name) or self._not_yet(name) for name in names]
+
+    def next_window(self, name: str) -> Window | None:
+        """When a call is due next by its schedule. Raises NoSuchCall."""
+        if name not in self._plans:
+            raise NoSuchCall(name)
+        plan = self._plans[name]
+        return plan.schedule.window_after(self._clock.wall(), plan.window)
+
+    async def stop(self, patience: float) -> None:
+        """Calls nobody more; calls that run hang up, and have so many seconds for their `after` hooks."""
+        self._stopping = True
+        for task in [task for tasks in self._watchers.values() for task in tasks]:
+            task.cancel()
+        self._watchers.clear()
+        running = list(self._running.values())
+        if not running:
+            return
+        for one in running:
+            one.call.hang_up(STOPPED)
+        await asyncio.wait([one.task for one in running], timeout=patience)
+        for one in running:
+            one.task.cancel()
+        await asyncio.wait([one.task for one in running], timeout=1)
+
+    # calls
+
+    def _begin(self, plan: CallPlan, reason: str) -> _Running:
+        if (running := self._running.get(plan.name)) is not None:
+            return running
+        call = Call(plan, reason, self._means)
+        task = asyncio.get_running_loop().create_task(call.run())
+        running = self._running[plan.name] = _Running(call, task)
+        now, past = self._clock.wall(), self._past(plan)
+        self._memory.put(plan.name, replace(past, served=max(now, served_until(past.served, now)), begun=now))
+        task.add_done_callback(lambda _: self._ended(plan.name, running))
+        return running
+
+    def _ended(self, name: str, running: _Running) -> None:
+        del self._running[name]
+        _report(running.task, f"call {name} failed")
+        known = self._memory.get(name)
+        if known is not None:
+            now = self._clock.wall()
+            served = max(now, served_until(known.served, now))  # a clock set back a little repeats nothing
+            self._memory.put(name, replace(known, served=served, last=running.call.view))
+
+    def _past(self, plan: CallPlan) -> Remembered:
+        """What is known of a call; a schedule that is new counts from now."""
+        known = self._memory.get(plan.name)
+        if known is None:
+            return Remembered(self._clock.wall(), plan.schedule.expressions)
+        if known.expressions != plan.schedule.expressions:
+            return replace(known, served=self._clock.wall(), expressions=plan.schedule.expressions)
+        return known
+
+    def _not_yet(self, name: str) -> CallView:
+        plan = self._plans[name]
+        return CallView(name, str(plan.office), Progress.QUEUED)
+
+    # watchers
+
+    def _watch(self, plan: CallPlan) -> None:
+        self._memory.put(plan.name, self._past(plan))
+        loop = asyncio.get_running_loop()
+        tasks = self._watchers[plan.name] = []
+        if plan.schedule.expressions:
+            tasks.append(loop.create_task(self._follow_schedule(plan)))
+        if plan.on_link_up:
+            tasks.append(loop.create_task(self._follow_link(plan)))
+        for task in tasks:
+            task.add_done_callback(lambda done: _report(done, f"the watcher of call {plan.name} failed"))
+
+    async def _follow_schedule(self, plan: CallPlan) -> None:
+        while True:
+            if (running := self._running.get(plan.name)) is not None:
+                await asyncio.wait([running.task])
+                await asyncio.sleep(0)  # _ended() runs
+                continue
+            now = self._clock.wall()
+            past = self._past(plan)
+            if (served := served_until(past.served, now)) != past.served:
+                self._memory.put(plan.name, replace(past, served=served))
+            if is_due(plan.schedule, served, now):
+                self._begin(plan, "schedule")
+                continue
+            moment = plan.schedule.next_after(max(now, served))
+            left = LOOK_SECONDS if moment is None else moment - now
+            await self._clock.sleep(min(LOOK_SECONDS, max(0.001, left)))
+
+    async def _follow_link(self, plan: CallPlan) -> None:
+        probe = self._probe(plan.office)
+        was_up = False
+        while True:
+            is_up = await probe.is_up()
+            if is_up and not was_up and not self._is_too_soon(plan):
+                self._begin(plan, "link-up")
+                was_up = True
+            elif not is_up:
+                was_up = False
+            await self._clock.sleep(LINK_LOOK_SECONDS)
+
+    def _is_too_soon(self, plan: CallPlan) -> bool:
+        begun = self._past(plan).begun
+        return begun is not None and 0 <= self._clock.wall() - begun < LINK_UP_INTERVAL
+
+
+def _report(task: asyncio.Task[None] | asyncio.Task[CallEnded], message: str) -> None:
+    """What nobody expected goes where such things go, not into silence."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})

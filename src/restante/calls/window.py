@@ -1,0 +1,104 @@
+"""When a site may call: cron expressions and the windows they open. Pure: time goes in, the next moment comes out.
+
+Expressions have cron's five fields, or a nickname (`@daily`), in local time. Clock changes are taken as Debian's cron
+takes them: what falls into the hour that is skipped is called right after it, and what falls into the hour that comes
+twice is called once; expressions with `*` or `*/n` for the minute or hour simply follow the clock. However far the
+clock has jumped, what was missed is made up once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+
+from cronsim import CronSim, CronSimError
+
+NICKNAMES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+MAX_EXPRESSIONS = 100
+BACKWARD_SECONDS = 3 * 3600.0
+"""A clock set back by less repeats nothing; by more, the new time is taken as it is (cron(8), Debian)."""
+
+
+class ScheduleError(ValueError):
+    """Text that is no cron expression. Trying again does not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """When the link is up: wall times, from `start` up to `end`."""
+
+    start: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.end - self.start
+
+
+def parse_expression(text: str) -> str:
+    """A cron expression of five fields as it is kept; nicknames written out. Raises ScheduleError."""
+    stripped = text.strip()
+    expression = NICKNAMES.get(stripped.lower(), " ".join(stripped.split()))
+    if len(expression.split()) != 5:
+        raise ScheduleError(f"{text!r} is not five fields: minute, hour, day of month, month, day of week")
+    try:
+        CronSim(expression, datetime(2026, 1, 1, tzinfo=UTC))
+    except (CronSimError, AssertionError, ValueError) as error:
+        raise ScheduleError(f"{text!r} is not a cron expression: {str(error) or 'bad field'}") from None
+    return expression
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Any number of expressions, each kept as parse_expression() gave it, read in one time zone."""
+
+    expressions: tuple[str, ...]
+    zone: tzinfo = UTC
+
+    @staticmethod
+    def parse(expressions: tuple[str, ...], zone: tzinfo = UTC) -> Schedule:
+        """A schedule from what the configuration says. Raises ScheduleError."""
+        if len(expressions) > MAX_EXPRESSIONS:
+            raise ScheduleError(f"{len(expressions)} expressions; at most {MAX_EXPRESSIONS}")
+        return Schedule(tuple(dict.fromkeys(map(parse_expression, expressions))), zone)
+
+    def next_after(self, wall: float) -> float | None:
+        """The first moment after `wall` that any expression names; None where there is none for 50 years."""
+        moments = [moment for e in self.expressions if (moment := _next(e, self.zone, wall)) is not None]
+        return min(moments, default=None)
+
+    def window_after(self, wall: float, seconds: float) -> Window | None:
+        """The next window of so many seconds that opens after `wall`."""
+        start = self.next_after(wall)
+        return None if start is None else Window(start, start + seconds)
+
+
+def _next(expression: str, zone: tzinfo, wall: float) -> float | None:
+    try:
+        for moment in CronSim(expression, datetime.fromtimestamp(wall, zone)):
+            # In the hour that comes twice cronsim counts from its first pass, so what it gives may be over.
+            if (found := moment.timestamp()) > wall:
+                return found
+    except (OverflowError, ValueError, OSError):  # the end of the calendar: nothing comes after year 9999
+        return None
+    return None
+
+
+def served_until(served: float, now: float) -> float:
+    """Up to where the schedule counts as served, read at `now`: a clock that was set far back starts afresh."""
+    return now if served > now + BACKWARD_SECONDS else served
+
+
+def is_due(schedule: Schedule, served: float, now: float) -> bool:
+    """Whether a moment after `served` has come by `now`; one or a thousand of them are one call."""
+    moment = schedule.next_after(served_until(served, now))
+    return moment is not None and moment <= now
