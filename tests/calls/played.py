@@ -45,18 +45,26 @@ class PlayedOffices:
         self._tasks: list[asyncio.Task[None]] = []
         self.dialled = 0
 
-    async def __call__(self, host: HostPort, *, timeout: float) -> AsyncioStream:
+    async def __call__(self, host: HostPort, *, timeout: float) -> AsyncioStream:  # noqa: ARG002
         script = dedent(self._scripts[min(self.dialled, len(self._scripts) - 1)])
-        self.dialled += 1
         if script == REFUSES:
+            self.dialled += 1
             raise StreamClosed(f"{host}: Connection refused")
         ours, theirs = await memory_pair()
+        self.dialled += 1
         self._tasks.append(asyncio.create_task(_play(theirs, script)))
         return ours
 
     async def finished(self) -> None:
         """Every conversation was played to its end, as it was written."""
         await asyncio.wait_for(asyncio.gather(*self._tasks), 5)
+
+    async def closed(self) -> None:
+        """The site has left every conversation, wherever it stood."""
+        if self._tasks:
+            _, left = await asyncio.wait(self._tasks, timeout=5)
+            assert not left, "a connection was left open"
+        await asyncio.sleep(0.01)  # both ends' transports are let go
 
 
 async def _play(stream: AsyncioStream, script: str) -> None:
@@ -140,7 +148,7 @@ class Shelf:
             for entry in entries
         ]
 
-    def waiting_items(self, entry: str) -> int:
+    def waiting_items(self, entry: str) -> int:  # noqa: ARG002
         """What is left."""
         return self.waiting
 

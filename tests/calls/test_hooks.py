@@ -7,9 +7,10 @@ import os
 import sys
 from pathlib import Path
 
+from tests.calls.played import eventually
+
 from restante.calls.hooks import MAX_OUTPUT, Hook, HookRun, run_hook
 from restante.clock import SystemClock, TurnedClock
-from tests.calls.played import eventually
 
 CLOCK = SystemClock()
 
@@ -96,7 +97,7 @@ async def test_what_a_hook_leaves_behind_lives_on(tmp_path: Path) -> None:
     await eventually(lambda: child.exists() and child.read_text())
     assert is_alive(child)
     release.touch()
-    await eventually(lambda: (tmp_path / "lived").exists())
+    await eventually((tmp_path / "lived").exists)
 
 
 async def test_only_the_end_of_a_long_output_is_kept() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from restante.calls.window import Schedule, ScheduleError, is_due, parse_expression, served_until
+from restante.calls.window import Schedule, ScheduleError, next_due, parse_expression, served_until
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DAY = 86400.0
@@ -24,6 +24,12 @@ def shown(wall: float | None) -> str:
     """A wall time as Berlin reads it."""
     assert wall is not None
     return datetime.fromtimestamp(wall, BERLIN).isoformat(timespec="minutes")
+
+
+def is_due(schedule: Schedule, served: float, now: float) -> bool:
+    """Whether a call is due at `now`."""
+    moment = next_due(schedule, served, now)
+    return moment is not None and moment <= now
 
 
 def calls(expression: str, start: float, end: float) -> list[str]:

@@ -197,11 +197,14 @@ class Call:
             if self._stopped:
                 self._problems["stopped"] = self._stopped
                 return EndedBy.ERROR
-            if (ended_by := self._ledger.is_over(now)) is not None:
-                has_failed = bool(self._problems) and not self._ledger.has_begun and not self._ledger.sent
-                return EndedBy.ERROR if has_failed else ended_by
-            if window.done():
-                return EndedBy.WINDOW if self._ledger.has_begun or self._ledger.sent else EndedBy.ERROR
+            ended_by = self._ledger.is_over(now)
+            if ended_by is None and window.done():
+                ended_by = EndedBy.WINDOW
+                if self._ledger.asking and not self._problems:
+                    self._note("connect", f"{self._plan.office}: no answer by the window's end")
+            if ended_by is not None:
+                is_vain = bool(self._problems) and not self._ledger.has_begun and not self._ledger.sent
+                return EndedBy.ERROR if is_vain else ended_by
             await self._something(window, is_idling=self._ledger.is_idling)
 
     async def _something(self, window: asyncio.Task[None], *, is_idling: bool) -> None:
@@ -250,6 +253,8 @@ class Call:
     def _connected(self) -> None:
         """The office can be reached: ours may go, while theirs is asked for."""
         self._step("etrn")
+        if not self._ledger.unanswered:  # a call for our own mail alone: the rest of the conversation is politeness
+            self._ledger.asking = False
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().create_task(self._flush())
 

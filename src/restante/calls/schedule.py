@@ -17,7 +17,7 @@ from restante.calls.call import Call
 from restante.calls.link import LinkProbe
 from restante.calls.memory import CallMemory, Remembered
 from restante.calls.plan import CallMeans, CallPlan
-from restante.calls.window import Window, is_due, served_until
+from restante.calls.window import Window, next_due, served_until
 from restante.errors import RestanteError
 from restante.facts import CallEnded
 from restante.model import CallView, HostPort, Progress
@@ -210,10 +210,10 @@ class Caller:
             past = self._past(plan)
             if (served := served_until(past.served, now)) != past.served:
                 self._memory.put(plan.name, replace(past, served=served))
-            if is_due(plan.schedule, served, now):
+            moment = next_due(plan.schedule, served, now)
+            if moment is not None and moment <= now:
                 self._begin(plan, "schedule")
                 continue
-            moment = plan.schedule.next_after(max(now, served))
             left = LOOK_SECONDS if moment is None else moment - now
             await self._clock.sleep(min(LOOK_SECONDS, max(0.001, left)))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 
 from cronsim import CronSim, CronSimError
 
@@ -82,6 +83,7 @@ class Schedule:
         return None if start is None else Window(start, start + seconds)
 
 
+@lru_cache(maxsize=256)
 def _next(expression: str, zone: tzinfo, wall: float) -> float | None:
     try:
         for moment in CronSim(expression, datetime.fromtimestamp(wall, zone)):
@@ -98,7 +100,9 @@ def served_until(served: float, now: float) -> float:
     return now if served > now + BACKWARD_SECONDS else served
 
 
-def is_due(schedule: Schedule, served: float, now: float) -> bool:
-    """Whether a moment after `served` has come by `now`; one or a thousand of them are one call."""
-    moment = schedule.next_after(served_until(served, now))
-    return moment is not None and moment <= now
+def next_due(schedule: Schedule, served: float, now: float) -> float | None:
+    """When the next call is due, read at `now`; not later than `now` if one was missed since `served`.
+
+    However many moments have passed since then, they are one call.
+    """
+    return schedule.next_after(served_until(served, now))
