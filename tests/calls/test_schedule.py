@@ -16,7 +16,7 @@ from restante.calls.schedule import LINK_UP_INTERVAL, Caller, NoCallNow, NoSuchC
 from restante.calls.window import Schedule
 from restante.clock import TurnedClock
 from restante.facts import CallEnded, CallStarted
-from restante.model import HostPort, Progress
+from restante.model import Progress
 
 HOUR, DAY = 3600.0, 86400.0
 MORNING = datetime(2026, 1, 5, 8, tzinfo=UTC).timestamp()
@@ -269,6 +269,16 @@ async def test_a_route_that_appears_makes_a_call() -> None:
         assert here.calls == ["link-up", "link-up"]
 
 
+async def test_new_plans_are_no_link_up() -> None:
+    """A longer window, say, while the link is up and was called for."""
+    async with site(plan(on_link_up=True, window=10)) as here:
+        here.switch.on = True
+        await here.clock.turn(HOUR)
+        here.caller.replace_plans([plan(on_link_up=True, window=20)])
+        await here.clock.turn(HOUR)
+        assert here.calls == ["link-up"]
+
+
 async def test_a_link_that_flaps_makes_few_calls() -> None:
     """At most one in LINK_UP_INTERVAL; the last appearance is not forgotten."""
     async with site(plan(on_link_up=True, window=10)) as here:
@@ -292,8 +302,3 @@ async def test_a_boot_with_the_link_up_is_a_link_up_and_a_restart_is_not(tmp_pat
         await clock.turn(20)
         assert made.calls == expected
         await made.caller.stop(5)
-
-
-def test_a_host_port_is_what_a_plan_calls() -> None:
-    """The office's port is part of its name in every view."""
-    assert str(HostPort("office.example", 2525)) == "office.example:2525"

@@ -56,11 +56,12 @@ async def run_hook(hook: Hook, *, call: str, office: str, reason: str, clock: Cl
     environment = {**os.environ, "RESTANTE_CALL": call, "RESTANTE_OFFICE": office, "RESTANTE_REASON": reason}
     output = _Output()
     try:
-        error = await _run(hook, environment, output, clock)
+        if any("\0" in argument for argument in hook.argv):  # not every event loop notices
+            error = f"{hook.argv[0]}: an argument has a NUL"
+        else:
+            error = await _run(hook, environment, output, clock)
     except OSError as problem:
         error = f"{hook.argv[0]}: {problem.strerror or problem}"
-    except ValueError as problem:  # a NUL in an argument
-        error = f"{hook.argv[0]}: {problem}"
     text = output.text()
     if error and (said := " ".join(text.split())[-MAX_ERROR_TEXT:]):
         error = f"{error}: {said}"

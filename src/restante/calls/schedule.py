@@ -81,6 +81,8 @@ class Caller:
         self._probe = probe
         self._running: dict[str, _Running] = {}
         self._watchers: dict[str, list[asyncio.Task[None]]] = {}
+        self._called_on_link: set[str] = set()
+        """Calls made for a link that is up since then; new plans do not call for it again."""
         self._stopping = False
 
     def start(self) -> None:
@@ -219,14 +221,12 @@ class Caller:
 
     async def _follow_link(self, plan: CallPlan) -> None:
         probe = self._probe(plan.office)
-        was_up = False
         while True:
-            is_up = await probe.is_up()
-            if is_up and not was_up and not self._is_too_soon(plan):
+            if not await probe.is_up():
+                self._called_on_link.discard(plan.name)
+            elif plan.name not in self._called_on_link and not self._is_too_soon(plan):
+                self._called_on_link.add(plan.name)
                 self._begin(plan, "link-up")
-                was_up = True
-            elif not is_up:
-                was_up = False
             await self._clock.sleep(LINK_LOOK_SECONDS)
 
     def _is_too_soon(self, plan: CallPlan) -> bool:
