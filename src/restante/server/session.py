@@ -237,10 +237,9 @@ class Session:
         assert intake is not None
         try:
             await intake.take(data)
-            return
         except (SpoolFull, SpoolBroken) as error:
             self._engine.refuse_content(answers.not_accepted(error))
-        await intake.drop()
+            await intake.drop()
 
     async def _content_ended(self) -> None:
         intake = self._intake

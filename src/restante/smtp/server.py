@@ -88,7 +88,7 @@ class Greeted:
 
 @dataclass(frozen=True, slots=True)
 class TlsAsked:
-    """STARTTLS. After a positive answer this engine takes no more bytes; after the handshake a new engine begins (RFC 3207 §4.2)."""
+    """STARTTLS. After a positive answer this engine takes no more bytes: a new one begins (RFC 3207 §4.2)."""
 
 
 @dataclass(frozen=True, slots=True)
