@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from tests.calls.played import BYE, GREETING, OFFICE, REFUSES, PlayedOffices, etrn
 
-from restante.calls.office import Contact, Manners, Office, TlsLevel
+from restante.calls.office import Contact, Manners, Office
 from restante.model import HostPort
 from restante.net.asyncio_stream import AsyncioStream, memory_pair
-from restante.net.tls import self_signed, server_context
+from restante.net.tls import TlsLevel, self_signed, server_context
 from restante.smtp.reply import Reply
 
 

@@ -11,37 +11,19 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Protocol
 
 from restante.calls.answer import Refused, understand
 from restante.errors import RestanteError
 from restante.model import HostPort
 from restante.net.stream import InjectedBytes, Stream, StreamClosed, StreamTimeout
-from restante.net.tls import client_context
+from restante.net.tls import TlsLevel, client_context
 from restante.smtp.reply import MalformedReply, Reply, ReplyReader
 
 REPLY_SECONDS = 120.0
 """How long an office may take for one reply. RFC 5321 §4.5.3.2 gives 5 minutes; a window may have no more than that."""
 DIAL_SECONDS = 30.0
 QUIT_SECONDS = 5.0
-
-
-class TlsLevel(StrEnum):
-    """How a connection to an office is encrypted."""
-
-    OFF = "off"
-    OPPORTUNISTIC = "opportunistic"
-    """Where offered, with any certificate; in clear where it fails (RFC 7435)."""
-    REQUIRED = "required"
-    """With any certificate, or not at all."""
-    VERIFY = "verify"
-    """With a certificate that this system trusts for the office's name, or not at all."""
-
-    @property
-    def may_be_clear(self) -> bool:
-        """Whether commands may be sent unencrypted."""
-        return self in (TlsLevel.OFF, TlsLevel.OPPORTUNISTIC)
 
 
 class Dial(Protocol):

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from restante.calls.answer import Started, check_node, understand
-from restante.calls.office import REPLY_SECONDS, Dial, Manners, Office, TlsLevel
+from restante.calls.office import REPLY_SECONDS, Dial, Manners, Office
 from restante.model import HostPort
 from restante.net.dial import dial as dial_over_tcp
+from restante.net.tls import TlsLevel
 from restante.smtp.node import NodeError
 from restante.smtp.reply import Reply
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from restante.calls.hooks import DEFAULT_LIMIT_SECONDS, Hook
-from restante.calls.office import Dial, TlsLevel
+from restante.calls.office import Dial
 from restante.calls.window import Schedule
 from restante.clock import Clock
 from restante.facts import Announce, Fact
 from restante.model import DomainName, HostPort, ReleaseView
+from restante.net.tls import TlsLevel
 
 DEFAULT_WINDOW_SECONDS = 600.0
 DEFAULT_IDLE_SECONDS = 30.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import ssl
+from enum import StrEnum
 from pathlib import Path
 
 from cryptography import x509
@@ -18,6 +19,23 @@ from cryptography.x509.oid import NameOID
 from restante.errors import RestanteError
 
 SELF_SIGNED_DAYS = 3650
+
+
+class TlsLevel(StrEnum):
+    """How a connection that we open is encrypted."""
+
+    OFF = "off"
+    OPPORTUNISTIC = "opportunistic"
+    """Where offered, with any certificate; in clear where it fails (RFC 7435)."""
+    REQUIRED = "required"
+    """With any certificate, or not at all."""
+    VERIFY = "verify"
+    """With a certificate that this system trusts for the peer's name, or not at all."""
+
+    @property
+    def may_be_clear(self) -> bool:
+        """Whether commands may be sent unencrypted."""
+        return self in (TlsLevel.OFF, TlsLevel.OPPORTUNISTIC)
 
 
 class CertificateError(RestanteError):

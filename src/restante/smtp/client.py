@@ -1,0 +1,420 @@
+"""ClientEngine: the client's side of an SMTP session, without I/O (RFC 5321, 2920, 3030, 3207).
+
+Bytes go in by receive(), what they mean comes out of next_event(), transactions go in by begin() wherever can_begin
+says so, and what is to be sent comes out of data_to_send(). Each reply is matched, in order, to the command that it
+answers; one that came before its command was sent is an injection and ends the session. A transaction is finished
+by one event with a reply for each of its recipients; those never finished when the session ends are in doubt at
+worst: nothing is called delivered that the peer has not confirmed.
+
+How far it runs ahead of the replies is bounded by Ahead. Whom to send to, time, TLS and files are the caller's.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from restante.smtp.offer import Offer, Outgoing, Way, mail_line, rcpt_line
+from restante.smtp.reply import MalformedReply, Reply, ReplyReader
+from restante.smtp.stuffer import ContentStuffer
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """How far to run ahead of the replies: messages and octets of content; what a cut connection leaves in doubt."""
+
+    messages: int = 500
+    octets: int = 4 * 1024 * 1024
+
+
+class Asked(StrEnum):
+    """What a reply answers."""
+
+    GREETING = "greeting"
+    EHLO = "EHLO"
+    HELO = "HELO"
+    STARTTLS = "STARTTLS"
+    RSET = "RSET"
+    MAIL = "MAIL"
+    RCPT = "RCPT"
+    DATA = "DATA"
+    CHUNK = "BDAT"
+    END = "end of content"
+    QUIT = "QUIT"
+
+
+PATIENCE = {  # seconds, RFC 5321 §4.5.3.2
+    Asked.DATA: 120.0,
+    Asked.CHUNK: 600.0,
+    Asked.END: 600.0,
+    Asked.QUIT: 5.0,
+}
+USUAL_PATIENCE = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The peer has been greeted: transactions may begin, or STARTTLS."""
+
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
+class TlsReady:
+    """The peer waits for the handshake; then tls_started()."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsRefused:
+    """The peer goes on in clear."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class ContentWanted:
+    """The content of a transaction may be sent now, by content()."""
+
+    key: Hashable
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A transaction is over: a reply for each of its recipients, in their order; 2yz means that it was taken."""
+
+    key: Hashable
+    replies: tuple[Reply, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The session is over; what is not finished is not confirmed. `reply` None: we took our leave."""
+
+    reply: Reply | None
+
+
+Event = Ready | TlsReady | TlsRefused | ContentWanted | Finished | Ended
+
+
+class _Transaction:
+    """One transaction on its way, with the replies so far."""
+
+    __slots__ = ("key", "mail", "outgoing", "owed", "rcpts", "refusal", "stuffer", "written")
+
+    def __init__(self, key: Hashable, outgoing: Outgoing) -> None:
+        self.key = key
+        self.outgoing = outgoing
+        self.mail: Reply | None = None
+        self.rcpts: list[Reply] = []
+        self.refusal: Reply | None = None  # of a chunk
+        self.owed = 0  # replies still to come
+        self.written = False  # its last octet was handed over
+        self.stuffer: ContentStuffer | None = None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody takes it, as far as known."""
+        return self.mail is not None and self.mail.is_positive and any(reply.is_positive for reply in self.rcpts)
+
+    def results(self, last: Reply) -> tuple[Reply, ...]:
+        """A reply for each recipient, where `last` answered the content or what there was of it."""
+        if self.mail is None or not self.mail.is_positive:
+            refused = self.mail or last
+            return (refused,) * len(self.outgoing.recipients)
+        final = self.refusal or last
+        return tuple(final if reply.is_positive else reply for reply in self.rcpts)
+
+
+class ClientEngine:
+    """The client's side of one session. `hostname` is our EHLO name."""
+
+    def __init__(self, hostname: str, ahead: Ahead | None = None) -> None:
+        self._hostname = hostname
+        self._ahead = ahead or Ahead()
+        self._reader = ReplyReader()
+        self._unsent: list[bytes] = []
+        self._unsent_octets = 0
+        self._expected: deque[tuple[Asked, _Transaction | None]] = deque([(Asked.GREETING, None)])
+        self._told = 1  # of the expected, those whose command has been handed out
+        self._replies: deque[Reply] = deque()  # received, and each the answer to something that had been handed out
+        self._fault: MalformedReply | None = None  # what came behind them
+        self._steps: deque[tuple[Asked, bytes]] = deque()  # lock-step: what follows the next reply
+        self._writing: _Transaction | None = None
+        self._ahead_messages = 0
+        self._ahead_octets = 0
+        self._needs_reset = False
+        self._ended = False
+        self._ready = False
+        self.offer = Offer()
+
+    # what the caller does
+
+    def receive(self, data: bytes) -> None:
+        """Takes what the peer sent, cut anywhere."""
+        self._reader.receive(data)
+        try:
+            while (reply := self._reader.next_reply()) is not None:
+                if len(self._replies) >= self._told:  # now, not when somebody looks: by then more may have been asked
+                    raise MalformedReply(f"a reply to nothing that was asked: {reply}")  # noqa: TRY301
+                self._replies.append(reply)
+        except MalformedReply as fault:
+            self._fault = fault
+
+    def data_to_send(self) -> bytes:
+        """What is to be sent now."""
+        if not self._unsent:
+            return b""
+        data = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
+        self._unsent.clear()
+        self._unsent_octets = 0
+        self._told = len(self._expected)
+        return data
+
+    @property
+    def unsent(self) -> int:
+        """Octets that data_to_send() would give."""
+        return self._unsent_octets
+
+    @property
+    def patience(self) -> float:
+        """Seconds that the next reply may take."""
+        asked = self._expected[0][0] if self._expected else Asked.GREETING
+        return PATIENCE.get(asked, USUAL_PATIENCE)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is on its way."""
+        return self._ahead_messages == 0
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the session is over: nothing said now would be heard."""
+        return self._ended
+
+    @property
+    def can_begin(self) -> bool:
+        """Whether a transaction may begin now, within the bounds."""
+        if not self._ready or self._ended or self._writing is not None:
+            return False
+        if self.offer.way is Way.LOCKSTEP:
+            return self._ahead_messages == 0
+        return self._ahead_messages < self._ahead.messages and self._ahead_octets < self._ahead.octets
+
+    def begin(self, key: Hashable, outgoing: Outgoing) -> None:
+        """Begins a transaction; `key` names it in events. Ask can_begin, and unsendable(), first."""
+        assert self.can_begin
+        assert outgoing.recipients
+        transaction = _Transaction(key, outgoing)
+        self._ahead_messages += 1
+        self._ahead_octets += outgoing.size
+        self._writing = transaction
+        offer = self.offer
+        steps = [(Asked.MAIL, mail_line(offer, outgoing))]
+        steps += [(Asked.RCPT, rcpt_line(offer, mailbox, given)) for mailbox, given in outgoing.recipients]
+        if self._needs_reset or (offer.way is Way.STREAM and self._ahead_messages > 1):
+            # The transaction before may not have been ended by its content: what follows must not fall into it.
+            steps.insert(0, (Asked.RSET, b"RSET\r\n"))
+            self._needs_reset = False
+        if offer.way is not Way.STREAM:
+            steps.append((Asked.DATA, b"DATA\r\n"))
+        if offer.way is Way.LOCKSTEP:
+            self._steps.extend(steps[1:])
+            self._command(*steps[0], transaction)
+            return
+        for asked, line in steps:
+            self._command(asked, line, transaction)
+        if offer.way is Way.STREAM and outgoing.content is not None:
+            self.content(key, outgoing.content, last=True)
+
+    def content(self, key: Hashable, piece: bytes, *, last: bool) -> None:
+        """The next piece of content of the transaction that is being written; wants_content() must say so."""
+        transaction = self._writing
+        assert transaction is not None
+        assert transaction.key == key
+        if transaction.stuffer is not None:
+            self._send(transaction.stuffer.feed(piece, last=last))
+            if last:
+                self._expect(Asked.END, transaction)
+        else:
+            self._send(b"BDAT %d%s\r\n" % (len(piece), b" LAST" if last else b""))
+            self._send(piece)
+            self._expect(Asked.END if last else Asked.CHUNK, transaction)
+        if last:
+            transaction.written = True
+            self._writing = None
+
+    def wants_content(self, key: Hashable) -> bool:
+        """Whether more of that transaction's content is to be sent: no longer after it was refused."""
+        return self._writing is not None and self._writing.key == key and self._writing.refusal is None
+
+    def start_tls(self) -> None:
+        """Asks for TLS; the answer is TlsReady or TlsRefused. Only when Ready and nothing is on its way."""
+        assert self._ready
+        assert not self._expected
+        self._ready = False
+        self._command(Asked.STARTTLS, b"STARTTLS\r\n", None)
+
+    def tls_started(self) -> None:
+        """The handshake is done: what was known of the peer is forgotten, and it is greeted again (RFC 3207 §4.2)."""
+        self.offer = Offer()
+        self._greet()
+
+    def quit(self) -> None:
+        """Takes leave; nothing may be begun any more."""
+        self._ready = False
+        self._command(Asked.QUIT, b"QUIT\r\n", None)
+
+    def next_event(self) -> Event | None:
+        """What the octets received so far mean, or None when more are needed. Raises MalformedReply."""
+        while not self._ended:
+            if not self._replies:
+                if self._fault is not None:
+                    raise self._fault
+                return None
+            reply = self._replies.popleft()
+            asked, transaction = self._expected.popleft()
+            self._told -= 1
+            if reply.code == 421 and asked is not Asked.QUIT:  # RFC 5321 §3.8: it closes, whatever was asked
+                return self._end(reply)
+            event = self._answered(asked, transaction, reply)
+            if event is not None:
+                return event
+        return None
+
+    # sending
+
+    def _send(self, data: bytes) -> None:
+        self._unsent.append(data)
+        self._unsent_octets += len(data)
+
+    def _command(self, asked: Asked, line: bytes, transaction: _Transaction | None) -> None:
+        self._send(line)
+        self._expect(asked, transaction)
+
+    def _expect(self, asked: Asked, transaction: _Transaction | None) -> None:
+        self._expected.append((asked, transaction))
+        if transaction is not None:
+            transaction.owed += 1
+
+    def _greet(self) -> None:
+        self._command(Asked.EHLO, f"EHLO {self._hostname}\r\n".encode(), None)
+
+    # replies
+
+    def _end(self, reply: Reply | None) -> Ended:
+        self._ended = True
+        self._writing = None
+        return Ended(reply)
+
+    def _answered(self, asked: Asked, transaction: _Transaction | None, reply: Reply) -> Event | None:
+        if transaction is not None:
+            return self._of_transaction(transaction, asked, reply)
+        match asked:
+            case Asked.GREETING:
+                if reply.code // 100 != 2:
+                    return self._end(reply)
+                self._greet()
+                return None
+            case Asked.EHLO if reply.is_permanent:  # it may know only HELO (RFC 5321 §3.2)
+                self._command(Asked.HELO, f"HELO {self._hostname}\r\n".encode(), None)
+                return None
+            case Asked.EHLO | Asked.HELO:
+                if reply.code // 100 != 2:
+                    return self._end(reply)
+                self.offer = Offer.of_ehlo(reply.lines) if asked is Asked.EHLO else Offer()
+                self._ready = True
+                return Ready(self.offer)
+            case Asked.STARTTLS:
+                return self._tls_answered(reply)
+            case _:
+                return self._end(None)
+
+    def _tls_answered(self, reply: Reply) -> Event:
+        if reply.code != 220:
+            self._ready = True
+            return TlsRefused(reply)
+        if self._reader.has_unread or self._replies or self._fault:
+            raise MalformedReply("octets were sent behind the reply to STARTTLS")
+        return TlsReady()
+
+    def _of_transaction(self, transaction: _Transaction, asked: Asked, reply: Reply) -> Event | None:
+        transaction.owed -= 1
+        expected_class = 3 if asked is Asked.DATA else 2
+        if reply.is_positive and reply.code // 100 != expected_class:
+            raise MalformedReply(f"{reply.code} is no reply to {asked}")
+        match asked:
+            case Asked.RSET if not reply.is_positive:
+                raise MalformedReply(f"RSET was refused: {reply}")
+            case Asked.MAIL:
+                transaction.mail = reply
+            case Asked.RCPT:
+                transaction.rcpts.append(reply)
+            case Asked.DATA:
+                return self._data_answered(transaction, reply)
+            case Asked.CHUNK:
+                return None if reply.is_positive else self._refused(transaction, reply)
+            case Asked.END:
+                return self._finish(transaction, reply)
+            case _:
+                pass
+        return self._go_on(transaction, reply)
+
+    def _go_on(self, transaction: _Transaction, reply: Reply) -> Event | None:
+        """What follows a reply to RSET, MAIL or RCPT."""
+        if self.offer.way is Way.LOCKSTEP:
+            return self._next_step(transaction, reply)
+        is_asking_first = self.offer.way is Way.STREAM and transaction.outgoing.content is None
+        if is_asking_first and transaction.owed == 0 and len(transaction.rcpts) == len(transaction.outgoing.recipients):
+            return self._want(transaction, reply)
+        return None
+
+    def _next_step(self, transaction: _Transaction, reply: Reply) -> Event | None:
+        """Lock-step: the next command, unless the transaction has become pointless."""
+        mail_refused = transaction.mail is not None and not transaction.mail.is_positive
+        all_named = len(transaction.rcpts) == len(transaction.outgoing.recipients)
+        if mail_refused or (all_named and not transaction.is_wanted):
+            self._steps.clear()
+            return self._finish(transaction, reply)
+        asked, line = self._steps.popleft()
+        self._command(asked, line, transaction)
+        return None
+
+    def _want(self, transaction: _Transaction, reply: Reply) -> Event | None:
+        """The content's turn has come, if anybody wants it."""
+        if not transaction.is_wanted:
+            return self._finish(transaction, reply)
+        content = transaction.outgoing.content
+        if content is None:
+            return ContentWanted(transaction.key)
+        self.content(transaction.key, content, last=True)
+        return None
+
+    def _data_answered(self, transaction: _Transaction, reply: Reply) -> Event | None:
+        if not reply.is_positive:
+            return self._finish(transaction, reply)
+        transaction.stuffer = ContentStuffer()
+        if transaction.is_wanted:
+            return self._want(transaction, reply)
+        transaction.written = True  # RFC 2920 §3.1: 354 although nobody takes it; an empty message is refused
+        self._writing = None
+        self._send(b".\r\n")
+        self._expect(Asked.END, transaction)
+        return None
+
+    def _refused(self, transaction: _Transaction, reply: Reply) -> Event | None:
+        """A chunk was refused: no more is sent of it, and replies to what was sent are waited for (RFC 3030 §2)."""
+        transaction.refusal = transaction.refusal or reply
+        if self._writing is transaction:
+            self._writing = None
+        return None if transaction.owed else self._finish(transaction, reply)
+
+    def _finish(self, transaction: _Transaction, reply: Reply) -> Finished:
+        if not (transaction.written and reply.is_positive):
+            self._needs_reset = True  # some servers keep a transaction whose content they refused
+        if self._writing is transaction:
+            self._writing = None
+        self._ahead_messages -= 1
+        self._ahead_octets -= transaction.outgoing.size
+        return Finished(transaction.key, transaction.results(reply))

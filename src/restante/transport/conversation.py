@@ -1,0 +1,317 @@
+"""One connection to a next hop: what a feed gives goes through a ClientEngine, and each item is reported once.
+
+Writing and reading go on side by side, so that a far peer's replies are never waited for where they need not be, and
+neither end can block the other. All that is begun in one turn of the loop leaves in one write: the end of a message
+and the next one's MAIL share a flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from restante.model import MailParameters, RcptParameters
+from restante.net.stream import InjectedBytes, Stream, StreamClosed, StreamTimeout
+from restante.net.tls import TlsLevel, client_context
+from restante.smtp.client import (
+    Ahead,
+    ClientEngine,
+    ContentWanted,
+    Ended,
+    Event,
+    Finished,
+    Ready,
+    TlsReady,
+)
+from restante.smtp.offer import RECIPIENTS_FOR_ALL, Offer, Outgoing, Way, unsendable
+from restante.smtp.reply import MalformedReply, Reply
+from restante.transport.outcome import Feed, ItemOutcome, Parcel, Report
+from restante.transport.verdict import judge
+
+WHOLE_LIMIT = 1024 * 1024
+"""Octets of content up to which it is read whole; larger content is sent piece by piece once the peer wants it."""
+WRITE_AT_ONCE = 128 * 1024
+DRAIN_SECONDS = 600.0
+
+
+class TlsFailed(StreamClosed):
+    """The handshake did not succeed; the connection is gone, another in clear may do."""
+
+
+class PeerEnded(StreamClosed):
+    """The peer said that it does not go on; what was not answered was not taken."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How to speak: our EHLO name, the encryption and the name to check, and how far to run ahead."""
+
+    hostname: str
+    server_name: str
+    tls: TlsLevel = TlsLevel.OPPORTUNISTIC
+    ahead: Ahead = field(default_factory=Ahead)
+
+
+class _Job:
+    """An item on its way, in one transaction or, where it has very many recipients, in several."""
+
+    __slots__ = ("left", "parcel", "replies")
+
+    def __init__(self, parcel: Parcel) -> None:
+        count = len(parcel.item.envelope.recipients)
+        self.parcel = parcel
+        self.left = -(-count // RECIPIENTS_FOR_ALL)
+        self.replies: list[Reply | None] = [None] * count
+
+    def parts(self) -> range:
+        """The first recipient of each transaction."""
+        return range(0, len(self.replies), RECIPIENTS_FOR_ALL)
+
+    def answered(self, first: int, replies: Sequence[Reply]) -> bool:
+        """Notes the replies to one transaction; whether that was the last."""
+        self.replies[first : first + len(replies)] = replies
+        self.left -= 1
+        return self.left == 0
+
+    def outcome(self) -> ItemOutcome:
+        """What became of every recipient."""
+        item = self.parcel.item
+        pairs = zip(item.envelope.recipients, self.replies, strict=True)
+        return ItemOutcome(item, [(r.mailbox, judge(reply)) for r, reply in pairs if reply is not None])
+
+
+_Key = tuple[_Job, int]
+
+
+class Conversation:
+    """One connection. greet(), then run(); `finished` counts the transactions that were answered."""
+
+    def __init__(self, stream: Stream, manners: Manners, now: Callable[[], float]) -> None:
+        self._stream = stream
+        self._manners = manners
+        self._now = now
+        self._engine = ClientEngine(manners.hostname, manners.ahead)
+        self._wake = asyncio.Event()
+        self._flushing = False
+        self._wrote = False  # since the reader last ran out of patience
+        self._over = False  # the feed has no more
+        self._parts: list[tuple[_Key, Outgoing]] = []
+        self._wanted: _Key | None = None
+        self._jobs: dict[_Job, None] = {}
+        self.finished = 0
+        self.rtt: float | None = None
+
+    @property
+    def way(self) -> Way:
+        """How this peer is sent to."""
+        return self._engine.offer.way
+
+    def unanswered(self) -> list[Parcel]:
+        """What was begun and got no final reply at all, oldest first."""
+        return [job.parcel for job in self._jobs if not any(job.replies)]
+
+    # the greeting
+
+    async def greet(self) -> None:
+        """From the peer's greeting to where mail may follow. Raises StreamClosed, StreamTimeout and their kinds."""
+        offer = await self._ready()
+        tls = self._manners.tls
+        if tls is TlsLevel.OFF or self._stream.tls is not None:
+            return
+        if not offer.starttls:
+            if not tls.may_be_clear:
+                raise StreamClosed("TLS is required, and not offered")
+            return
+        self._engine.start_tls()
+        event = await self._event()
+        if isinstance(event, TlsReady):
+            await self._start_tls()
+        elif not tls.may_be_clear:
+            raise StreamClosed(f"TLS is required, and STARTTLS was answered {getattr(event, 'reply', event)}")
+
+    async def _start_tls(self) -> None:
+        if self._stream.unread:
+            raise InjectedBytes("octets were sent ahead of the TLS handshake")
+        context = client_context(verify=self._manners.tls is TlsLevel.VERIFY)
+        try:
+            await self._stream.start_tls(context, server_side=False, server_name=self._manners.server_name)
+        except (StreamClosed, StreamTimeout) as error:
+            raise TlsFailed(str(error)) from None
+        self._engine.tls_started()
+        await self._ready()
+
+    async def _ready(self) -> Offer:
+        event = await self._event()
+        if not isinstance(event, Ready):
+            raise StreamClosed(f"the greeting failed: {event}")
+        return event.offer
+
+    async def _event(self) -> Event:
+        """The next event of the greeting; what the peer says instead of it is raised."""
+        while (event := self._engine.next_event()) is None:
+            self._flush()
+            asked = self._now()
+            data = await self._stream.read(self._engine.patience)
+            if not data:
+                raise StreamClosed("the next hop hung up")
+            self.rtt = self._now() - asked
+            self._engine.receive(data)
+        if isinstance(event, Ended) and event.reply is not None:
+            raise PeerEnded(event.reply)
+        self._flush()
+        return event
+
+    # mail
+
+    async def run(self, feed: Feed, report: Report, answered: Callable[[], None]) -> None:
+        """Carries what the feed gives until it has no more, then takes leave; `answered` is told of every final reply.
+
+        Raises StreamClosed (PeerEnded among it), StreamTimeout, MalformedReply, and what a content raises.
+        """
+        writing = asyncio.ensure_future(self._write(feed, report))
+        reading = asyncio.ensure_future(self._read(report, answered))
+        tasks: list[asyncio.Future[None]] = [writing, reading]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in sorted(done, key=lambda task: task is writing):  # what the peer said explains the rest
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self._engine.quit()
+        self._flush()
+        self._stream.end()
+
+    async def _write(self, feed: Feed, report: Report) -> None:
+        while True:
+            while self._engine.can_begin and not self._over:
+                if (begun := await self._next(feed, report)) is None:
+                    break
+                if self._engine.has_ended:
+                    return
+                self._engine.begin(*begun)
+                await self._keep_small()
+            if self._wanted is not None:
+                await self._send_content(self._wanted)
+                continue
+            if self._over and self._engine.is_idle:
+                return
+            self._schedule_flush()
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _next(self, feed: Feed, report: Report) -> tuple[_Key, Outgoing] | None:
+        """The next transaction; an item that this peer can never take is reported at once."""
+        while not self._parts:
+            self._schedule_flush()
+            parcel = await feed.next()
+            if parcel is None:
+                self._over = True
+                return None
+            job = _Job(parcel)
+            content = await _whole(parcel)
+            parts = [((job, first), _outgoing(parcel, first, content)) for first in job.parts()]
+            if (refusal := unsendable(self._engine.offer, parts[0][1])) is not None:
+                job.replies = [refusal] * len(job.replies)
+                report(job.outcome())
+                continue
+            self._jobs[job] = None
+            self._parts = parts
+        return self._parts.pop(0)
+
+    async def _send_content(self, key: _Key) -> None:
+        """Large content, piece by piece, for as long as the peer wants it."""
+        self._wanted = None
+        content = key[0].parcel.content
+        assert not isinstance(content, bytes)
+        held = b""
+        async with aclosing(content()) as pieces:  # type: ignore[type-var]  # every content is a generator
+            async for piece in pieces:
+                if not self._engine.wants_content(key):
+                    return
+                if held:
+                    self._engine.content(key, held, last=False)
+                    await self._keep_small()
+                held = piece
+        if self._engine.wants_content(key):
+            self._engine.content(key, held, last=True)
+
+    async def _keep_small(self) -> None:
+        """Writes what has gathered, and waits while the link takes no more."""
+        if self._engine.unsent >= WRITE_AT_ONCE:
+            self._flush()
+            await self._stream.drain(DRAIN_SECONDS)
+            self._wrote = True
+        else:
+            self._schedule_flush()
+
+    def _schedule_flush(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if data := self._engine.data_to_send():
+            self._stream.write(data)
+
+    async def _read(self, report: Report, answered: Callable[[], None]) -> None:
+        engine = self._engine
+        while True:
+            while (event := engine.next_event()) is not None:
+                self._take(event, report, answered)
+            self._wake.set()
+            try:
+                data = await self._stream.read(engine.patience)
+            except StreamTimeout:
+                if not self._wrote:
+                    raise
+                self._wrote = False  # it still takes what we send
+                continue
+            if not data:
+                raise StreamClosed("the next hop hung up")
+            engine.receive(data)
+
+    def _take(self, event: Event, report: Report, answered: Callable[[], None]) -> None:
+        match event:
+            case Finished(key=(_Job() as job, int() as first), replies=replies):
+                self.finished += 1
+                if job.answered(first, replies):
+                    del self._jobs[job]
+                    report(job.outcome())
+                answered()
+            case ContentWanted(key=(_Job() as job, int() as first)):
+                self._wanted = (job, first)
+            case Ended(reply=reply) if reply is not None:
+                raise PeerEnded(reply)
+            case _:
+                raise MalformedReply(f"unexpected: {event}")
+
+
+def _outgoing(parcel: Parcel, first: int, content: bytes | None) -> Outgoing:
+    item = parcel.item
+    envelope = item.envelope
+    recipients = envelope.recipients[first : first + RECIPIENTS_FOR_ALL]
+    return Outgoing(
+        envelope.reverse_path,
+        MailParameters(item.size, envelope.body, envelope.smtputf8, envelope.ret, envelope.envid),
+        [(r.mailbox, RcptParameters(r.notify, r.orcpt)) for r in recipients],
+        item.size,
+        content,
+    )
+
+
+async def _whole(parcel: Parcel) -> bytes | None:
+    """The content where it may be whole in memory, else None."""
+    if isinstance(parcel.content, bytes):
+        return parcel.content
+    if parcel.item.size > WHOLE_LIMIT:
+        return None
+    return b"".join([piece async for piece in parcel.content()])

@@ -1,0 +1,150 @@
+"""Carries items to a next hop over SMTP: streamed over one connection where the peer can take that, else over several.
+
+A further connection is opened only when the peer has answered on those before, and only while there is more to send;
+one that is not let in is no error. A peer that says 421 after it has taken something (it counts messages per
+connection) is dialled again. Opportunistic TLS that fails is tried again in clear.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Protocol
+
+from restante.errors import RestanteError
+from restante.model import HostPort
+from restante.net.stream import Stream
+from restante.net.tls import TlsLevel
+from restante.smtp.client import Ahead
+from restante.smtp.offer import Way
+from restante.smtp.reply import MalformedReply
+from restante.transport.conversation import Conversation, Manners, PeerEnded, TlsFailed
+from restante.transport.outcome import CarryEnd, Feed, Parcel, Report
+
+DIAL_SECONDS = 30.0
+MOST_CONNECTIONS = 20
+
+
+class Dial(Protocol):
+    """Opens a connection; net/dial.py has it."""
+
+    async def __call__(self, host: HostPort, *, timeout: float) -> Stream:
+        """Raises StreamClosed or StreamTimeout."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpMeans:
+    """What every carrier needs, whatever its target. `now` gives monotonic seconds."""
+
+    dial: Dial
+    hostname: str
+    now: Callable[[], float]
+    ahead: Ahead = field(default_factory=Ahead)
+    connections: int = MOST_CONNECTIONS
+
+
+class _SharedFeed:
+    """A feed that several connections draw from; it knows when it has run out."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self.is_over = False
+
+    async def next(self) -> Parcel | None:
+        """As the feed says."""
+        parcel = await self._feed.next()
+        self.is_over = parcel is None
+        return parcel
+
+    def put_back(self, parcel: Parcel) -> None:
+        """It is the next again."""
+        self.is_over = False
+        self._feed.put_back(parcel)
+
+
+class SmtpCarrier:
+    """One way to one next hop."""
+
+    def __init__(self, host: HostPort, means: SmtpMeans, tls: TlsLevel = TlsLevel.OPPORTUNISTIC) -> None:
+        self._host = host
+        self._means = means
+        self._manners = Manners(means.hostname, host.host, tls, means.ahead)
+        self._tasks: set[asyncio.Task[str]] = set()
+        self._opened = 0
+        self._rtt: float | None = None
+
+    @property
+    def target(self) -> str:
+        """Host and port."""
+        return str(self._host)
+
+    async def carry(self, feed: Feed, report: Report) -> CarryEnd:
+        """Carries until the feed ends or the next hop can take no more."""
+        shared = _SharedFeed(feed)
+        errors: list[str] = []
+        self._open(shared, report)
+        try:
+            while self._tasks:
+                done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+                self._tasks -= done
+                errors += [error for task in done if (error := task.result())]
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        return CarryEnd(errors[0] if errors else "", self._opened, self._rtt)
+
+    def _open(self, feed: _SharedFeed, report: Report) -> None:
+        self._tasks.add(asyncio.get_running_loop().create_task(self._one(feed, report, is_first=self._opened == 0)))
+        self._opened += 1
+
+    def _maybe_another(self, talk: Conversation, feed: _SharedFeed, report: Report) -> None:
+        """One connection streams as fast as the link goes; where replies must be waited for, more of them help."""
+        if talk.way is not Way.STREAM and not feed.is_over and self._opened < self._means.connections:
+            self._open(feed, report)
+
+    async def _one(self, feed: _SharedFeed, report: Report, *, is_first: bool) -> str:
+        """One connection, and those after it; why it ended before its time, or nothing."""
+        while True:
+            try:
+                talk, stream = await self._connect()
+            except (RestanteError, MalformedReply) as error:
+                return f"{self._host}: {error}" if is_first else ""
+            is_first = True  # what fails from here on has cost something
+            self._rtt = talk.rtt
+            try:
+                await talk.run(feed, report, partial(self._maybe_another, talk, feed, report))
+            except PeerEnded as ended:
+                if not talk.finished:
+                    return f"{self._host}: {ended}"
+                for parcel in reversed(talk.unanswered()):
+                    feed.put_back(parcel)
+            except (RestanteError, MalformedReply) as error:
+                return f"{self._host}: {error}"
+            else:
+                return ""
+            finally:
+                stream.end() if feed.is_over else stream.abort()
+
+    async def _connect(self) -> tuple[Conversation, Stream]:
+        """A connection that has been greeted. Raises RestanteError, MalformedReply."""
+        try:
+            return await self._greeted()
+        except TlsFailed:
+            if not self._manners.tls.may_be_clear:
+                raise
+            self._manners = replace(self._manners, tls=TlsLevel.OFF)
+            return await self._greeted()
+
+    async def _greeted(self) -> tuple[Conversation, Stream]:
+        stream = await self._means.dial(self._host, timeout=DIAL_SECONDS)
+        talk = Conversation(stream, self._manners, self._means.now)
+        try:
+            await talk.greet()
+        except BaseException:
+            stream.abort()
+            raise
+        return talk, stream
