@@ -30,6 +30,7 @@ _SEQUENCE_BITS = 12
 _EPOCH = 1_577_836_800  # 2020-01-01, UTC
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: no I, L, O, U
 _DIGITS = 11
+_LEAST = 1 << 43  # of a message's id, whatever a clock without battery says: every item's id is beyond 53 bits
 
 
 class IdError(ValueError):
@@ -65,15 +66,17 @@ def parse_id(text: str) -> MessageId | ItemId:
     message = 0
     for digit in digits:
         message = message * 32 + _ALPHABET.index(digit)
+    if message >= 1 << 53:
+        raise IdError(f"{text!r} is not the id of a message or an item")
     if not hyphen:
         return MessageId(message)
-    if not (number.isascii() and number.isdigit() and 1 <= int(number) <= MAX_ITEMS_PER_MESSAGE):
+    if not (number.isascii() and number.isdigit() and len(number) <= 4 and 1 <= int(number) <= MAX_ITEMS_PER_MESSAGE):
         raise IdError(f"{text!r} is not the id of an item")
     return item_id(MessageId(message), int(number))
 
 
 def is_item_id(identifier: MessageId | ItemId) -> bool:
-    """Which of the two parse_id() gave: an item's id has more than 53 bits for every time after 2020."""
+    """Which of the two parse_id() gave: an item's id has more than 53 bits, a message's that many at the most."""
     return identifier >= 1 << 53
 
 
@@ -82,7 +85,7 @@ class IdSource:
 
     def __init__(self, wall: Callable[[], float], last: MessageId | None = None) -> None:
         self._wall = wall
-        self._last = last or 0
+        self._last = max(last or 0, _LEAST)
 
     def next(self) -> MessageId:
         """A new id."""
@@ -166,7 +169,7 @@ class NextHopError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HostPort:
-    """Where to dial: a name or an address, and a port. `explicit` tells whether the port was written."""
+    """Where to dial: a name or an address, and a port."""
 
     host: str
     port: int = 25
@@ -176,15 +179,15 @@ class HostPort:
         """`host`, `host:port`, `[v6]`, `[v6]:port`. Raises NextHopError."""
         host, port = text, ""
         if text.startswith("["):
-            host, _, rest = text[1:].partition("]")
+            host, bracket, rest = text[1:].partition("]")
             port = rest.removeprefix(":") if rest.startswith(":") else ""
-            if rest and not port:
+            if not bracket or (rest and not port):
                 raise NextHopError(f"{text!r} is not host, host:port or [v6]:port")
         elif text.count(":") == 1:
             host, _, port = text.partition(":")
             if not port:
                 raise NextHopError(f"{text!r} has no port after the colon")
-        if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        if port and not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
             raise NextHopError(f"{port!r} is not a port from 1 to 65535")
         try:
             host = str(ipaddress.ip_address(host))
@@ -193,7 +196,7 @@ class HostPort:
                 host = parse_domain(host)
             except AddressError:
                 raise NextHopError(f"{text!r} is not host, host:port or [v6]:port") from None
-            if host.startswith("["):
+            if text.startswith("["):
                 raise NextHopError(f"{text!r} is not host, host:port or [v6]:port") from None
         return HostPort(host, int(port) if port else default_port)
 

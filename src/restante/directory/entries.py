@@ -67,7 +67,8 @@ class Recipients:
 
     def has(self, mailbox: Mailbox) -> bool:
         """Whether mail for it is taken."""
-        return mailbox.domain in self.domains or f"{mailbox.key}@{mailbox.domain}" in self.mailboxes
+        names = (mailbox.key, mailbox.key.partition("+")[0])  # as routing.py has it for users
+        return mailbox.domain in self.domains or any(f"{name}@{mailbox.domain}" in self.mailboxes for name in names)
 
 
 @dataclass(frozen=True, slots=True)

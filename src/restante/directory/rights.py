@@ -19,14 +19,13 @@ def may_relay(directory: Directory, principal: Principal) -> bool:
 def may_release(entry: Held, principal: Principal) -> bool:
     """Whether it may have an entry's mail released.
 
-    To `caller` goes mail only for a principal that has proved more than its address: whoever has the address next
-    would get the mail.
+    To `caller` goes mail only by a grant that names a login or a certificate, and not to any that somebody can show:
+    whoever has the address next, or another site's login, would get the mail.
     """
     if principal.operator:
         return True
-    if isinstance(entry.next_hop, Caller) and principal.login is None and principal.certificate is None:
-        return False
-    return any(grant.covers(principal) for grant in entry.grants)
+    needs_proof = isinstance(entry.next_hop, Caller)
+    return any(grant.covers(principal) for grant in entry.grants if grant.network is None or not needs_proof)
 
 
 def match_node(directory: Directory, node: Node, principal: Principal) -> tuple[Held, ...]:

@@ -46,7 +46,7 @@ Refusal = UnknownUser | RelayDenied | DomainRejected
 
 def route(directory: Directory, mailbox: Mailbox, principal: Principal) -> Destination | Refusal:
     """What is done with mail for a mailbox that this principal sends."""
-    if not mailbox.domain or mailbox.domain == f"[{principal.address}]":
+    if not mailbox.domain:
         mailbox = _ours(directory, mailbox)
     entry = directory.entry_for(mailbox.domain) if mailbox.domain else None
     if isinstance(entry, Rejected):
@@ -62,9 +62,8 @@ def route(directory: Directory, mailbox: Mailbox, principal: Principal) -> Desti
 
 def _ours(directory: Directory, mailbox: Mailbox) -> Mailbox:
     """Bare <postmaster> is the postmaster of our first local domain (RFC 5321 §4.5.1)."""
-    if mailbox.domain:
-        return mailbox
-    local = next((entry for entry in directory.entries() if isinstance(entry, Delivered)), None)
+    ours = (entry for entry in directory.entries() if isinstance(entry, Delivered) and entry.name != EVERY_OTHER)
+    local = next(ours, None)
     return Mailbox("postmaster", DomainName(local.name)) if local is not None else mailbox
 
 
@@ -92,7 +91,8 @@ def _users(entry: Delivered, mailbox: Mailbox) -> tuple[str, ...]:
             return (name,)
     if mailbox.key == "postmaster":
         return (entry.postmaster,)
-    return (mailbox.key.partition("+")[0] or mailbox.key,) if entry.users is None else ()
+    user = mailbox.key.partition("+")[0] or mailbox.key
+    return (user,) if entry.users is None and user else ()
 
 
 def _follow(entry: Delivered, target: str) -> tuple[str, ...]:

@@ -1,0 +1,149 @@
+"""Grants as they are written, recipients that are known, and entries found by name, group, next hop and subtree."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from restante.directory.entries import (
+    Delivered,
+    Directory,
+    Entry,
+    Grant,
+    GrantError,
+    Held,
+    Recipients,
+    Rejected,
+    Relayed,
+)
+from restante.model import ByMx, Caller, DomainName, HostPort, Mailbox, Principal
+from restante.smtp.address import is_below
+
+DIGEST = "0123456789abcdef" * 4
+SITE = HostPort("192.0.2.25")
+
+
+def principal(address: str = "192.0.2.25", login: str | None = None, certificate: str | None = None) -> Principal:
+    return Principal(ipaddress.ip_address(address), login, certificate)
+
+
+@pytest.mark.parametrize(
+    ("text", "covered", "not_covered"),
+    [("192.0.2.25", principal("192.0.2.25"), principal("192.0.2.26")),
+     ("192.0.2.0/28", principal("192.0.2.15"), principal("192.0.2.16")),
+     ("2001:db8::25", principal("2001:db8::25"), principal("2001:db8::26")),
+     ("2001:db8::/64", principal("2001:db8::ffff"), principal("2001:db8:0:1::1")),
+     ("0.0.0.0/0", principal("203.0.113.1"), principal("2001:db8::1")),
+     ("user:test", principal("203.0.113.1", "test"), principal("203.0.113.1", "Test")),
+     ("user:a:b", principal(login="a:b"), principal(login="a")),
+     (f"cert:{DIGEST}", principal(certificate=DIGEST), principal(certificate="f" * 64)),
+     (f"cert:{DIGEST.upper()}", principal(certificate=DIGEST), principal(login=DIGEST)),
+     ("cert:" + ":".join(["ab"] * 32), principal(certificate="ab" * 32), principal())],
+)  # fmt: skip
+def test_a_grant_covers_whom_it_names(text: str, covered: Principal, not_covered: Principal) -> None:
+    """A network whoever asks from there, a login and a certificate wherever they ask from."""
+    assert Grant.parse(text).covers(covered)
+    assert not Grant.parse(text).covers(not_covered)
+    assert not Grant.parse(text).covers(principal("198.51.100.1")) or text == "0.0.0.0/0"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "*", "all", "user:", "cert:", "cert:abcd", "cert:" + "g" * 64, "192.0.2.1/24", "192.0.2.256",
+             "test.example", "USER:test", "192.0.2.0/33", "user"],
+)  # fmt: skip
+def test_what_is_no_grant_is_refused(text: str) -> None:
+    """A network with host bits set is more likely an error than a wish."""
+    with pytest.raises(GrantError):
+        Grant.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("mailbox", "known"),
+    [("ann@test.example", True), ("ANN@Test.Example", True), ("ann+lists@test.example", True),
+     ("bob+x@test.example", True), ("bob@test.example", False), ("ann@sub.test.example", False),
+     ("ann@other.example", False), ("anyone@whole.example", True), ("anyone@below.whole.example", False),
+     ("änn@test.example", False)],
+)  # fmt: skip
+def test_recipients_that_are_known(mailbox: str, *, known: bool) -> None:
+    """Whole addresses, compared without case, with or without a tag; and whole domains, but nothing below them."""
+    recipients = Recipients(
+        frozenset({"ann@test.example", "bob+x@test.example"}), frozenset({DomainName("whole.example")})
+    )
+    assert recipients.has(Mailbox.parse(mailbox)) is known
+
+
+ENTRIES: list[Entry] = [
+    Held("example", SITE),
+    Held("test.example", SITE, group="customers"),
+    Held("a.test.example", HostPort("2001:db8::25"), group="customers"),
+    Held("nottest.example", HostPort("relay.example")),
+    Held("far.example", Caller(), group="others"),
+    Held("*", HostPort("192.0.2.99"), group="others"),
+    Relayed("relayed.test.example", SITE),
+    Delivered("local.test.example", None),
+    Rejected("rejected.test.example"),
+]
+
+
+def names(entries: tuple[Held, ...]) -> list[str]:
+    return [entry.name for entry in entries]
+
+
+def test_a_domain_s_own_entry_decides_else_that_for_every_other() -> None:
+    """A subdomain is another domain; without `*` nothing decides about what is not listed."""
+    directory = Directory("office.example", ENTRIES)
+    assert len(directory) == len(list(directory.entries())) == 9
+    for name, decides in (("test.example", "test.example"), ("b.test.example", "*"), ("example.", "*"), ("x.y", "*")):
+        entry = directory.entry_for(DomainName(name))
+        assert entry is not None
+        assert entry.name == decides
+    assert directory.entry("b.test.example") is None
+    assert Directory("office.example", ENTRIES[:1]).entry_for(DomainName("other.example")) is None
+
+
+def test_held_entries_are_found_below_a_domain_on_label_boundaries() -> None:
+    """The domain itself and what is below; held ones only; `*` is below nothing."""
+    directory = Directory("office.example", ENTRIES)
+    assert names(directory.below(DomainName("test.example"))) == ["test.example", "a.test.example"]
+    assert names(directory.below(DomainName("example"))) == [
+        "example", "test.example", "a.test.example", "nottest.example", "far.example"
+    ]  # fmt: skip
+    for nothing in ("est.example", "b.test.example", "", "*", "relayed.test.example"):
+        assert directory.below(DomainName(nothing)) == ()
+
+
+def test_held_entries_are_found_by_group_and_by_the_address_of_their_next_hop() -> None:
+    """A next hop that is a name, or whoever calls, has no address; `*` has one like any other."""
+    directory = Directory("office.example", ENTRIES)
+    assert names(directory.in_group("customers")) == ["test.example", "a.test.example"]
+    assert names(directory.in_group("others")) == ["far.example", "*"]
+    assert directory.in_group("Customers") == directory.in_group("") == ()
+    at = {text: names(directory.at_next_hop(ipaddress.ip_address(text))) for text in
+          ("192.0.2.25", "2001:db8:0::25", "192.0.2.99", "192.0.2.1")}  # fmt: skip
+    assert at == {
+        "192.0.2.25": ["example", "test.example"],
+        "2001:db8:0::25": ["a.test.example"],
+        "192.0.2.99": ["*"],
+        "192.0.2.1": [],
+    }
+
+
+def test_the_last_of_two_entries_of_one_name_is_the_one() -> None:
+    """Nothing of the first is left in any index."""
+    directory = Directory("office.example", [Held("test.example", SITE, group="a"), Relayed("test.example", ByMx())])
+    assert directory.in_group("a") == directory.at_next_hop(ipaddress.ip_address("192.0.2.25")) == ()
+    assert directory.below(DomainName("example")) == ()
+
+
+LABELS = st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=4).map(".".join)
+
+
+@given(st.sets(LABELS), LABELS)
+def test_below_means_what_is_below_says(held: set[str], domain: str) -> None:
+    """The index agrees with the definition, label by label."""
+    directory = Directory("office.example", [Held(name, SITE) for name in held])
+    expected = {name for name in held if is_below(DomainName(name), DomainName(domain))}
+    assert set(names(directory.below(DomainName(domain)))) == expected

@@ -1,0 +1,161 @@
+"""What becomes of a recipient, by the action of its domain and by who sends."""
+
+from __future__ import annotations
+
+import ipaddress
+from types import MappingProxyType
+
+import pytest
+
+from restante.directory.entries import Delivered, Directory, Entry, Held, Recipients, Rejected, Relayed
+from restante.directory.routing import (
+    Destination,
+    DomainRejected,
+    RelayDenied,
+    UnknownUser,
+    domains_of_entry,
+    entry_name,
+    route,
+    users_for,
+)
+from restante.model import ByMx, DomainName, HostPort, Mailbox, Principal
+from restante.smtp.address import parse_forward_path
+
+STRANGER = Principal(ipaddress.ip_address("203.0.113.1"))
+NEIGHBOUR = Principal(ipaddress.ip_address("127.0.0.1"))
+SITE = HostPort("192.0.2.25")
+ENTRIES: list[Entry] = [
+    Rejected("rejected.example", "Gone away"),
+    Held("held.example", SITE),
+    Held("listed.example", SITE, recipients=Recipients(frozenset({"ann@listed.example"}))),
+    Relayed("relayed.example", ByMx()),
+    Delivered(
+        "local.example",
+        frozenset({"anna", "bob", "bob+old"}),
+        MappingProxyType({"info": ("anna", "bob"), "all": ("info", "anna"), "anna+x": ("bob",)}),
+        postmaster="anna",
+    ),
+    Delivered("open.example", None),
+]
+WITHOUT_OTHERS = Directory("office.example", ENTRIES, [ipaddress.ip_network("127.0.0.0/8")])
+
+
+def with_others(other: Entry) -> Directory:
+    """The same directory with an entry for every other domain."""
+    return Directory("office.example", [other, *ENTRIES], [ipaddress.ip_network("127.0.0.0/8")])
+
+
+RELAYING = with_others(Relayed("*", ByMx()))
+HOLDING = with_others(Held("*", SITE))
+
+
+def became(directory: Directory, path: str, principal: Principal) -> str:
+    """The name of the entry that takes the mail, or the refusal's."""
+    match route(directory, parse_forward_path(f"<{path}>"), principal):
+        case Destination(entry, domain, mailbox):
+            assert mailbox.domain == domain
+            return entry.name
+        case refusal:
+            return type(refusal).__name__
+
+
+@pytest.mark.parametrize(
+    ("path", "for_stranger", "for_neighbour"),
+    [
+        ("ann@held.example", "held.example", "held.example"),
+        ("ANN@HELD.EXAMPLE", "held.example", "held.example"),
+        ("ann@sub.held.example", "RelayDenied", "*"),
+        ("ann@nheld.example", "RelayDenied", "*"),
+        ("Ann@listed.example", "listed.example", "listed.example"),
+        ("ann+tag@listed.example", "listed.example", "listed.example"),
+        ("bob@listed.example", "UnknownUser", "UnknownUser"),
+        ("Postmaster@listed.example", "listed.example", "listed.example"),
+        ("ann@relayed.example", "RelayDenied", "relayed.example"),
+        ("ann@elsewhere.example", "RelayDenied", "*"),
+        ("ann@[192.0.2.1]", "RelayDenied", "*"),
+        ("ann@rejected.example", "DomainRejected", "DomainRejected"),
+        ("anna@local.example", "local.example", "local.example"),
+        ("ANNA+lists@local.example", "local.example", "local.example"),
+        ("nobody@local.example", "UnknownUser", "UnknownUser"),
+        ("info@local.example", "local.example", "local.example"),
+        ("postmaster@local.example", "local.example", "local.example"),
+        ("Postmaster", "local.example", "local.example"),
+        ("anyone+x@open.example", "open.example", "open.example"),
+        ('""@open.example', "UnknownUser", "UnknownUser"),
+        ("anna%elsewhere.example@local.example", "UnknownUser", "UnknownUser"),
+        ("elsewhere.example!anna@local.example", "UnknownUser", "UnknownUser"),
+        ('"anna@elsewhere.example"@local.example', "UnknownUser", "UnknownUser"),
+        ("ann@h\u0435ld.example", "RelayDenied", "*"),
+        ("ann@héld.example", "RelayDenied", "*"),
+    ],
+)
+@pytest.mark.parametrize("directory", [RELAYING, HOLDING])
+def test_what_becomes_of_a_recipient(directory: Directory, path: str, for_stranger: str, for_neighbour: str) -> None:
+    """Held and local domains take mail from anybody; every other one from who may relay, also to be held."""
+    assert became(directory, path, STRANGER) == for_stranger
+    assert became(directory, path, NEIGHBOUR) == for_neighbour
+
+
+def test_without_an_entry_for_every_other_domain_nobody_relays_there() -> None:
+    """Not even who may."""
+    assert became(WITHOUT_OTHERS, "ann@elsewhere.example", NEIGHBOUR) == "RelayDenied"
+    assert became(WITHOUT_OTHERS, "ann@relayed.example", NEIGHBOUR) == "relayed.example"
+
+
+def test_every_other_domain_may_be_rejected() -> None:
+    """In words of its own."""
+    directory = with_others(Rejected("*", "Only our own"))
+    assert route(directory, Mailbox.parse("ann@elsewhere.example"), NEIGHBOUR) == DomainRejected("Only our own")
+    assert became(directory, "ann@held.example", STRANGER) == "held.example"
+
+
+def test_mail_waits_under_its_own_domain_whatever_entry_decides() -> None:
+    """A domain that gets its own entry later takes its mail with it."""
+    found = route(RELAYING, Mailbox.parse("Ann@Elsewhere.Example"), NEIGHBOUR)
+    assert isinstance(found, Destination)
+    assert (found.entry.name, found.domain, str(found.mailbox)) == ("*", "elsewhere.example", "Ann@elsewhere.example")
+
+
+def test_bare_postmaster_is_that_of_our_first_local_domain() -> None:
+    """RFC 5321 §4.5.1; where no domain is local there is nobody to read it, and `*` is no domain."""
+    found = route(WITHOUT_OTHERS, parse_forward_path("<POSTMASTER>"), STRANGER)
+    assert isinstance(found, Destination)
+    assert found.mailbox == Mailbox("postmaster", DomainName("local.example"))
+    assert users_for(WITHOUT_OTHERS, found.mailbox) == ("anna",)
+    for entries in ([], [Held("held.example", SITE)], [Delivered("*", None)], [Relayed("*", ByMx())]):
+        assert (
+            route(Directory("office.example", entries), parse_forward_path("<postmaster>"), NEIGHBOUR) == RelayDenied()
+        )
+    late = Directory("office.example", [Delivered("*", None), Delivered("local.example", frozenset({"anna"}))])
+    assert became(late, "postmaster", STRANGER) == "local.example"
+
+
+@pytest.mark.parametrize(
+    ("mailbox", "users"),
+    [("Anna@local.example", "anna"), ("anna+lists@local.example", "anna"), ("anna+@local.example", "anna"),
+     ("anna+x@local.example", "bob"), ("bob+old@local.example", "bob+old"), ("bob+new@local.example", "bob"),
+     ("info@local.example", "anna bob"), ("INFO+x@local.example", "anna bob"), ("all@local.example", "anna bob"),
+     ("postmaster@local.example", "anna"), ("nobody@local.example", ""), ("+anna@local.example", ""),
+     ("Carl+x@open.example", "carl"), ("+x@open.example", "+x"), ("postmaster@open.example", "postmaster"),
+     ('".."@open.example', ".."), ('""@open.example', ""),
+     ("ann@held.example", ""), ("ann@elsewhere.example", "")],
+)  # fmt: skip
+def test_whose_mailboxes_an_address_means(mailbox: str, users: str) -> None:
+    """An alias before a user, the whole local part before what stands before its plus; each user once."""
+    assert users_for(RELAYING, Mailbox.parse(mailbox)) == tuple(users.split())
+
+
+def test_which_domains_with_mail_an_entry_decides_about() -> None:
+    """Its own; and `*` about all that have none of their own."""
+    with_mail = [DomainName(name) for name in ("held.example", "x.example", "local.example", "a.held.example")]
+    assert domains_of_entry(RELAYING, "held.example", with_mail) == ["held.example"]
+    assert domains_of_entry(RELAYING, "relayed.example", with_mail) == []
+    assert domains_of_entry(RELAYING, "*", with_mail) == ["x.example", "a.held.example"]
+    assert [entry_name(RELAYING, domain) for domain in with_mail] == ["held.example", "*", "local.example", "*"]
+    assert entry_name(WITHOUT_OTHERS, DomainName("x.example")) is None
+
+
+def test_refusals_are_values() -> None:
+    """They compare, so that a session can match on them."""
+    assert route(RELAYING, Mailbox.parse("x@local.example"), STRANGER) == UnknownUser()
+    assert route(RELAYING, Mailbox.parse("x@rejected.example"), STRANGER) == DomainRejected("Gone away")
