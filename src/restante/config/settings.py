@@ -1,0 +1,312 @@
+"""Every key of the configuration: its type, its default, and under it what it means, as the manual has it.
+
+A section is a frozen pydantic model that forbids unknown keys; the form in a field's annotation reads the value
+(config/forms.py). Each action of a domain has keys of its own, so that a mailbox domain with a next hop cannot be
+written. Durations are seconds, sizes octets, paths absolute. What keys must be true of each other is in
+config/checks.py; load() in config/load.py is the door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from restante.config import words
+from restante.config.forms import BOOLEAN, Form, Table, choice, duration, many, size, whole
+from restante.config.problems import write_key
+from restante.directory.entries import EVERY_OTHER, Grant, Network, Recipients
+from restante.model import MAX_ITEMS_PER_MESSAGE, ByMx, Caller, DomainName, HostPort, NextHop, Order
+from restante.net.tls import TlsLevel
+
+_PEER_TLS = choice("opportunistic", "required", "verify", later=("dane",))
+
+
+class Section(BaseModel):
+    """A table of the file. Validation needs a context with the `folder` that paths are relative to."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True, validate_default=False
+    )
+
+    @classmethod
+    def by_key(cls) -> dict[str, str]:
+        """The keys as the file has them, each with the name of its field."""
+        return {field.alias or name: name for name, field in cls.model_fields.items()}
+
+    @classmethod
+    def form_of(cls, key: str) -> Form | None:
+        """The form of a key's value; None where that is a section, or several."""
+        metadata = cls.model_fields[cls.by_key()[key]].metadata
+        return next((form for form in metadata if isinstance(form, Form)), None)
+
+
+class Listen(Section):
+    """An address that is listened on. There must be one at least; write `[[listen]]` once for each."""
+
+    address: Annotated[HostPort, words.ADDRESS]
+    """An address of this host and a port (25 where none is written). `0.0.0.0` is all of IPv4, `[::]` all of IPv6."""
+    service: Annotated[str, choice("mx", later=("submission", "odmr", "lmtp"))] = "mx"
+    """What is spoken there: `mx` is SMTP with ETRN."""
+    tls: Annotated[str, choice("starttls", "off", later=("implicit",))] = "starttls"
+    """Whether STARTTLS is offered."""
+
+
+class Tls(Section):
+    """The certificate that this host shows."""
+
+    certificate: Annotated[Path | None, words.PEM] = None
+    """The certificate and its chain. Without it a self-signed pair is made in the data folder at first start."""
+    key: Annotated[Path | None, words.PEM.like("key.pem")] = None
+    """The certificate's private key. Set both or none."""
+    client_ca: Annotated[Path | None, words.FILE.like("clients.pem")] = None
+    """Which authorities may vouch for client certificates. Read, but not in force yet."""
+
+
+class LimitsSettings(Section):
+    """What this host takes and does at most."""
+
+    message_size: Annotated[int, size("1KB", "2GB")] = 50 << 20
+    """The longest message that is taken. RFC 5321 §4.5.3.1.7 asks for 64 KB at least."""
+    connections: Annotated[int, whole(1, 100_000, 2000)] = 2000
+    """How many connections each listener has at once; further ones are told to come again later."""
+    recipients: Annotated[int, whole(1, MAX_ITEMS_PER_MESSAGE, 1000)] = 1000
+    """How many recipients one message may have. RFC 5321 §4.5.3.1.8 asks for 100 at least."""
+    command_timeout: Annotated[float, duration("1s", "1h", "5m")] = 300.0
+    """How long a peer may be silent before the connection is closed (RFC 5321 §4.5.3.2.7: 5 minutes)."""
+    hops: Annotated[int, whole(1, 1000, 50)] = 50
+    """How many Received fields a message may have before it is taken to be in a loop."""
+    ahead_messages: Annotated[int, whole(1, 100_000, 500)] = 500
+    """How many messages a release sends ahead of their replies: as many may arrive twice when a link is cut."""
+    ahead_octets: Annotated[int, size("1KB", "1GB", "4MB")] = 4 << 20
+    """The same, counted in octets; one message is always sent, however long."""
+    delivery_connections: Annotated[int, whole(1, 100, 4)] = 4
+    """How many connections are made at most to one next hop that has no CHUNKING; one is enough for those that do."""
+    releases: Annotated[int, whole(1, 10_000, 50)] = 50
+    """How many releases run at once; others wait for their turn."""
+
+
+class Hold(Section):
+    """A domain whose mail waits here until somebody with the right to it asks."""
+
+    action: Literal["hold"]
+    """Says which of the four kinds of domain this is."""
+    next_hop: Annotated[NextHop, words.HELD_HOP]
+    """Where released mail goes. `caller`: to the address that asked, which takes a login or a certificate as proof."""
+    release_from: Annotated[tuple[Grant, ...], many(words.GRANT, ["192.0.2.25", "192.0.2.64/26"])] = ()
+    """Who may have the mail released, here and by ETRN. Without it nobody may but the operator."""
+    group: Annotated[str | None, words.GROUP] = None
+    """`ETRN #customers` releases all held domains of this group that the caller may release."""
+    order: Annotated[Order, choice(*Order, into=Order)] = Order.PRIORITY
+    """In which order mail leaves; priority (RFC 6710) comes first in each, and after it arrival, or the smallest."""
+    expire: Annotated[float, duration("1h", "3650d", "30d")] = 2_592_000.0
+    """How long mail may wait before it goes back to its sender. Read, but not in force yet: nothing expires."""
+    quota: Annotated[int | None, size("1MB", "100000GB", "2GB")] = None
+    """How much may wait for this domain. Read, but not in force yet."""
+    recipients: Annotated[Recipients | None, words.RECIPIENTS] = None
+    """A file of the recipients that exist there: one address or `@domain` a line, `#` begins a remark; mail for others
+    is refused with 550 5.1.1, mail for postmaster never. Without it mail for any local part is taken."""
+    tls: Annotated[str, _PEER_TLS] = "opportunistic"
+    """Encryption towards the next hop: where offered; always; always and with a certificate that is trusted."""
+    counts: Annotated[bool, BOOLEAN] = True
+    """Whether the answer to ETRN says how many messages wait (253), or only that some do (252)."""
+    etrn_empty: Annotated[int, choice(251, 250)] = 251
+    """The answer to ETRN where nothing waits. fetchmail asks for no further domain after 251; 250 is for its sake."""
+
+
+class Relay(Section):
+    """A domain whose mail goes on at once, for those who may relay (`[relay]`)."""
+
+    action: Literal["relay"]
+    """Says which of the four kinds of domain this is."""
+    next_hop: Annotated[NextHop, words.RELAY_HOP] = ByMx()
+    """Where it goes: to a smart host, or as the MX records say. MX look-ups come later; until then such mail waits."""
+    tls: Annotated[str, _PEER_TLS] = "opportunistic"
+    """Encryption towards the next hop: where offered; always; always and with a certificate that is trusted."""
+
+
+class Deliver(Section):
+    """A domain whose users have their mailboxes here."""
+
+    action: Literal["deliver"]
+    """Says which of the four kinds of domain this is."""
+    mailboxes: Annotated[str, words.MAILBOXES] = "maildir"
+    """Where mail is put: `maildir` is a Maildir for each user, under `mailboxes/DOMAIN/USER` in the data folder."""
+    users: Annotated[
+        tuple[str, ...] | None, many(words.USER, ["anna", "bert", "postmaster"], least=1, most=1_000_000, has_star=True)
+    ]
+    """Who has a mailbox, compared without case; others are refused with 550 5.1.1. `*`: whoever is written to."""
+    aliases: Annotated[
+        dict[str, tuple[str, ...]],
+        Table(
+            kind="table of lists of users",
+            allowed='a table such as { info = ["anna"] }',
+            example={"info": ["anna", "bert"]},
+            name=words.USER,
+            item=many(words.USER, least=1),
+        ),
+    ] = {}
+    """Other names, and the users or aliases of this domain who read what is sent to them."""
+    postmaster: Annotated[str | None, words.USER] = None
+    """The user who reads what is sent to postmaster, where no user or alias is called so. Default: the first user."""
+
+
+class Reject(Section):
+    """A domain whose mail is refused."""
+
+    action: Literal["reject"]
+    """Says which of the four kinds of domain this is."""
+    text: Annotated[str, words.REPLY_TEXT] = ""
+    """What the refusal says after its code, 550 5.7.1."""
+
+
+class User(Section):
+    """A login. Read, but not in force yet: logins come with a later release."""
+
+    password: Annotated[str, words.HASH]
+    """The password's hash."""
+    secret_file: Annotated[Path | None, words.FILE.like("test.cram")] = None
+    """A file with a secret of its own for CRAM-MD5."""
+    domains: Annotated[tuple[DomainName, ...], many(words.DOMAIN)] = ()
+    """The domains that this user may send from and release."""
+
+
+class MayRelay(Section):
+    """Who may send to any domain without a login."""
+
+    networks: Annotated[tuple[Network, ...], many(words.NETWORK)] = Field(default=(), alias="from")
+    """Their networks. Without it nobody may."""
+
+
+class Call(Section):
+    """An office to call, where this host is online only at times. The table's name is the call's."""
+
+    host: Annotated[HostPort, words.ADDRESS.like("office.example:25")]
+    """The office."""
+    protocol: Annotated[str, choice("etrn", later=("atrn",))] = "etrn"
+    """How its mail is asked for."""
+    domains: Annotated[tuple[DomainName, ...], many(words.DOMAIN)] = ()
+    """Our domains that the office holds, to be released towards us."""
+    schedule: Annotated[tuple[str, ...], many(words.EXPRESSION, most=100, may_be_one=True)] = ()
+    """When to call, in local time. A call that was missed while this host was off is made up once."""
+    on: Annotated[tuple[str, ...], many(choice("link-up"), may_be_one=True)] = ()
+    """`link-up`: also whenever there is a route to the office again."""
+    window: Annotated[float, duration("1s", "1w", "10m")] = 600.0
+    """How long the link is up; nothing is begun after that."""
+    idle: Annotated[float, duration("1s", "1d", "30s")] = 30.0
+    """When nothing has moved for so long, and nothing is known to wait, the call ends."""
+    before: Annotated[tuple[str, ...], many(words.ARGUMENT, ["pon", "provider"], most=1000, is_set=False)] = ()
+    """A program and its arguments that is run first, to bring the link up. No shell is involved."""
+    after: Annotated[tuple[str, ...], many(words.ARGUMENT, ["poff", "provider"], most=1000, is_set=False)] = ()
+    """A program and its arguments that is run last."""
+    hook_timeout: Annotated[float, duration("1s", "1d", "2m")] = 120.0
+    """How long each of these programs may take."""
+    flush: Annotated[tuple[str, ...], many(words.HELD_ENTRY)] = ()
+    """Domains held here whose mail goes out while the link is up; `*` is all of them, the entry `*` included."""
+    tls: Annotated[TlsLevel, choice(*TlsLevel, into=TlsLevel, example="opportunistic")] = TlsLevel.OPPORTUNISTIC
+    """Encryption towards the office: never; where offered; always; always and with a certificate that is trusted."""
+    user: Annotated[str | None, words.LOGIN] = None
+    """The name to log in with. Read, but not in force yet."""
+    password_file: Annotated[Path | None, words.FILE.like("office.password")] = None
+    """A file whose first line is the password. Read, but not in force yet."""
+
+
+class Admin(Section):
+    """The web page and its API. Read, but not in force yet."""
+
+    address: Annotated[HostPort, words.ADMIN_ADDRESS]
+    """Where the page and its API are served."""
+
+
+Domain = Hold | Relay | Deliver | Reject
+"""What is done with a domain's mail: an entry of `[domains]`."""
+ACTIONS: Mapping[str, type[Hold | Relay | Deliver | Reject]] = {
+    "hold": Hold,
+    "relay": Relay,
+    "deliver": Deliver,
+    "reject": Reject,
+}
+
+
+class Settings(Section):
+    """The whole file."""
+
+    hostname: Annotated[DomainName, words.HOST_NAME]
+    """The name of this host: in its greeting, in EHLO and in Received fields."""
+    data: Annotated[Path, words.FOLDER]
+    """The folder of the spool, the mailboxes and the control socket; made at first start, for its owner alone."""
+    store: Annotated[str, choice("sqlite", later=("postgresql:", "postgres:"))] = "sqlite"
+    """What keeps the spool: `sqlite` is built in."""
+    listen: tuple[Listen, ...] = ()
+    tls: Tls = Tls()
+    limits: LimitsSettings = LimitsSettings()
+    domains: dict[Annotated[str, words.ENTRY_NAME], Annotated[Domain, Field(discriminator="action")]] = {}
+    users: dict[Annotated[str, words.NAME], User] = {}
+    relay: MayRelay = MayRelay()
+    calls: dict[Annotated[str, words.NAME], Call] = {}
+    admin: Admin | None = None
+
+    @property
+    def held(self) -> dict[str, Hold]:
+        """The held entries, `*` among them, in the file's order."""
+        return {name: domain for name, domain in self.domains.items() if isinstance(domain, Hold)}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was read and is not in force, or is probably not meant so: a line for each, for people."""
+        return tuple(_notes(self))
+
+
+SECTIONS: Mapping[str, type[Section]] = {
+    "listen": Listen,
+    "tls": Tls,
+    "limits": LimitsSettings,
+    "users": User,
+    "relay": MayRelay,
+    "calls": Call,
+    "admin": Admin,
+}
+"""The model of each table, but for `domains`: ACTIONS has those."""
+
+
+def _notes(settings: Settings) -> Iterator[str]:
+    if settings.tls.client_ca is not None:
+        yield "tls.client_ca: not in force yet: client certificates come with a later release"
+    for name, domain in settings.domains.items():
+        for key, note in _domain_notes(domain):
+            yield f"{write_key(('domains', name, key))}: {note}"
+    if settings.users:
+        yield "users: not in force yet: logins come with a later release"
+    for name, call in settings.calls.items():
+        for key, note in _call_notes(settings, call):
+            yield f"{write_key(('calls', name, key))}: {note}"
+    if settings.admin is not None:
+        yield "admin: not in force yet: the web page comes with a later release"
+
+
+def _domain_notes(domain: Domain) -> Iterator[tuple[str, str]]:
+    if isinstance(domain, Relay) and isinstance(domain.next_hop, ByMx):
+        yield "next_hop", "MX look-ups come with a later release; until then this mail waits"
+    if not isinstance(domain, Hold):
+        return
+    if isinstance(domain.next_hop, Caller):
+        yield "next_hop", "logins come with a later release; until then nobody can prove to be the caller"
+    for grant in domain.release_from:
+        if grant.network is None:
+            who = f"user:{grant.login}" if grant.login is not None else f"cert:{grant.certificate}"
+            yield "release_from", f"{who} is not in force yet: logins and certificates come with a later release"
+    if "expire" in domain.model_fields_set:
+        yield "expire", "not in force yet: nothing expires"
+    if domain.quota is not None:
+        yield "quota", "not in force yet"
+
+
+def _call_notes(settings: Settings, call: Call) -> Iterator[tuple[str, str]]:
+    for domain in call.domains:
+        if not isinstance(settings.domains.get(domain, settings.domains.get(EVERY_OTHER)), Deliver):
+            yield "domains", f"{domain} has no mailboxes here: what the office sends for it is not delivered here"
+    for key in ("user", "password_file"):
+        if getattr(call, key) is not None:
+            yield key, "not in force yet: logins come with a later release"

@@ -1,0 +1,293 @@
+"""The words of the field as forms: domains, next hops, grants, users, files. Each is parsed by the room that owns it.
+
+What stands here and has no other room: the safe names of users, logins and calls, and the list of recipients.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from restante.calls.window import parse_expression
+from restante.config.forms import Unfit, UnfitFile, Value
+from restante.config.problems import Problem, shown, shown_path
+from restante.directory.entries import EVERY_OTHER, Grant, Network, Recipients
+from restante.model import ByMx, Caller, HostPort, Mailbox, NextHop, parse_next_hop
+from restante.smtp.address import AddressError, DomainName, parse_domain
+from restante.smtp.node import parse_group
+
+MAX_REPLY_TEXT = 400
+MAX_USER = 64  # octets; RFC 5321 §4.5.3.1.1
+MAX_SHOWN_LINES = 50
+FINAL_HOST = "host, host:port or [v6]:port"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+_REMARK = re.compile(r"\s#")
+
+
+def parse_named_domain(text: str) -> DomainName:
+    """A domain that is no address literal. Raises AddressError."""
+    domain = parse_domain(text)
+    if domain.startswith("["):
+        raise AddressError(f"{text!r} is an address literal")
+    return domain
+
+
+def parse_entry_name(text: str) -> str:
+    """A domain, or `*`. Raises AddressError."""
+    return text if text == EVERY_OTHER else parse_named_domain(text)
+
+
+def parse_user(text: str) -> str:
+    """A user's name in lower case: a local part that is safe as a folder's name. Raises ValueError."""
+    name = text.lower()
+    if "@" in name:
+        raise Unfit("a name without a domain is meant")
+    if "/" in name or not name.isprintable() or len(name.encode()) > MAX_USER:
+        raise ValueError(text)
+    if '"' in name or not Mailbox.parse(f"{name}@user.example").local == name:  # the dot-atom of RFC 5321 §4.1.2
+        raise ValueError(text)
+    return name
+
+
+def parse_name(text: str) -> str:
+    """The name of a call or a login. Raises ValueError."""
+    if not _NAME.fullmatch(text):
+        raise ValueError(text)
+    return text
+
+
+def parse_network(text: str) -> Network:
+    """A network in CIDR notation, or one address. Raises ValueError."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        _suggest_network(text)
+        raise
+
+
+def parse_grant(text: str) -> Grant:
+    """Who may release. Raises ValueError."""
+    try:
+        grant = Grant.parse(text)
+    except ValueError:
+        _suggest_network(text)
+        raise
+    if grant.login is not None:
+        parse_name(grant.login)
+    return grant
+
+
+def _suggest_network(text: str) -> None:
+    """Raises Unfit where only the bits of the host are in the way."""
+    try:
+        meant = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return
+    raise Unfit(f"did you mean {str(meant)!r}?")
+
+
+def parse_held_hop(text: str) -> NextHop:
+    """Where a held domain's mail goes. Raises ValueError."""
+    hop = parse_next_hop(text)
+    if isinstance(hop, ByMx):
+        raise Unfit("not available yet")
+    return hop
+
+
+def parse_relay_hop(text: str) -> NextHop:
+    """Where mail goes at once. Raises ValueError."""
+    hop = parse_next_hop(text)
+    if isinstance(hop, Caller):
+        raise Unfit("for held domains only")
+    return hop
+
+
+def parse_mailboxes(text: str) -> str:
+    """The kind of mailboxes. Raises ValueError."""
+    if text.startswith("lmtp:"):
+        raise Unfit("not available yet")
+    if text != "maildir":
+        raise ValueError(text)
+    return text
+
+
+def parse_reply_text(text: str) -> str:
+    """Text that goes into a reply: ASCII, for a reply may have no more (RFC 5321 §4.2.1). Raises ValueError."""
+    if not (text.isascii() and text.isprintable() and text.strip() and len(text) <= MAX_REPLY_TEXT):
+        raise ValueError(text)
+    return text
+
+
+def parse_argument(text: str) -> str:
+    """One word of a program's command line. Raises ValueError."""
+    if not text or "\0" in text:
+        raise ValueError(text)
+    return text
+
+
+def parse_login(text: str) -> str:
+    """A name to log in with, elsewhere. Raises ValueError."""
+    if not (text.strip() and text.isprintable() and len(text) <= 255):
+        raise ValueError(text)
+    return text
+
+
+def parse_hash(text: str) -> str:
+    """A password's hash. Raises ValueError; a password in clear is none."""
+    if not (text.startswith("$argon2id$") and text.isascii() and text.isprintable() and " " not in text):
+        raise ValueError("not a hash")
+    return text
+
+
+def existing(path: Path) -> Path:
+    """A file that is there. Raises Unfit; what may not be looked at is left to who opens it."""
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise Unfit("a folder")
+    except (FileNotFoundError, NotADirectoryError):
+        raise Unfit(f"no file {shown_path(path)}") from None
+    except OSError:
+        pass
+    return path
+
+
+def read_recipients(path: Path) -> Recipients:
+    """The addresses and `@domain`s of a file. Raises Unfit where it cannot be read, UnfitFile for its lines."""
+    try:
+        if not stat.S_ISREG(existing(path).stat().st_mode):
+            raise Unfit("not a regular file")
+        text = path.read_text("utf-8-sig")
+    except OSError as error:
+        raise Unfit(f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Unfit("not UTF-8") from None
+    mailboxes: set[str] = set()
+    domains: set[DomainName] = set()
+    problems: list[Problem] = []
+    for number, line in _lines(text):
+        try:
+            if line.startswith("@"):
+                domains.add(parse_named_domain(line[1:]))
+            else:
+                mailbox = Mailbox.parse(line)
+                mailboxes.add(f"{mailbox.key}@{mailbox.domain}")
+        except AddressError:
+            problems.append(Problem(path, f"line {number}", shown(line), "an address or @domain"))
+    if problems:
+        raise UnfitFile(_cut(problems))
+    return Recipients(frozenset(mailboxes), frozenset(domains))
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that say something, with their numbers; what follows a `#` after a space is a remark."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if (entry := _REMARK.split(f" {line}", maxsplit=1)[0].strip()) != "":
+            yield number, entry
+
+
+def _cut(problems: list[Problem]) -> list[Problem]:
+    """Not thousands, where the file is no such list at all."""
+    if len(problems) <= MAX_SHOWN_LINES:
+        return problems
+    last = problems[-1]
+    left = len(problems) - MAX_SHOWN_LINES
+    return [
+        *problems[:MAX_SHOWN_LINES],
+        Problem(last.file, last.key, f"{left} more such lines up to here", last.allowed),
+    ]
+
+
+HOST_NAME = Value(
+    kind="host name",
+    allowed='a host name such as "office.example"',
+    example="office.example",
+    parse=parse_named_domain,
+)
+DOMAIN = Value(kind="domain", allowed="a domain name", example="test.example", parse=parse_named_domain)
+ENTRY_NAME = Value(
+    kind='domain or "*"', allowed='a domain name, or "*"', example="test.example", parse=parse_entry_name
+)
+HELD_ENTRY = Value(
+    kind='held domain or "*"', allowed='a held domain of ours, or "*"', example="*", parse=parse_entry_name
+)
+ADDRESS = Value(kind="address and port", allowed=FINAL_HOST, example="0.0.0.0:25", parse=HostPort.parse)
+ADMIN_ADDRESS = Value(
+    kind="address and port",
+    allowed=FINAL_HOST,
+    example="127.0.0.1:8025",
+    parse=lambda text: HostPort.parse(text, default_port=8025),
+)
+HELD_HOP = Value(
+    kind='host, host:port, [v6]:port or "caller"',
+    allowed=f'{FINAL_HOST}, or "caller"',
+    example="192.0.2.25",
+    parse=parse_held_hop,
+)
+RELAY_HOP = Value(
+    kind='"mx", host, host:port or [v6]:port', allowed=f'{FINAL_HOST}, or "mx"', example="mx", parse=parse_relay_hop
+)
+GRANT = Value(
+    kind="address, network, user:NAME or cert:SHA256",
+    allowed="an address, a network, user:NAME or cert:SHA256",
+    example="192.0.2.25",
+    parse=parse_grant,
+)
+NETWORK = Value(
+    kind="address or network",
+    allowed="an address or a network such as 192.0.2.0/24",
+    example="127.0.0.0/8",
+    parse=parse_network,
+)
+GROUP = Value(
+    kind="name",
+    allowed="a name of letters, digits, dot, hyphen and underscore, 63 at most",
+    example="customers",
+    parse=parse_group,
+)
+NAME = Value(
+    kind="name", allowed="a name of letters, digits, dot, hyphen and underscore, 63 at most", example="office",
+    parse=parse_name,
+)  # fmt: skip
+USER = Value(
+    kind="user",
+    allowed='a local part such as "anna": no slash, quote or space, no dot at an end, at most 64 octets',
+    example="anna",
+    parse=parse_user,
+)
+MAILBOXES = Value(kind='"maildir"', allowed='"maildir"', example="maildir", parse=parse_mailboxes)
+REPLY_TEXT = Value(
+    kind=f"text, at most {MAX_REPLY_TEXT} characters",
+    allowed=f"one line of printable ASCII, at most {MAX_REPLY_TEXT} characters",
+    example="This domain takes no mail",
+    parse=parse_reply_text,
+)
+EXPRESSION = Value(
+    kind="cron expression",
+    allowed='a cron expression such as "0 14 * * *", or a nickname such as "@daily"',
+    example="0 14 * * *",
+    parse=parse_expression,
+)
+ARGUMENT = Value(kind="text", allowed="a text that is not empty", example="pon", parse=parse_argument)
+LOGIN = Value(kind="text", allowed="a text on one line, not empty", example="test", parse=parse_login)
+HASH = Value(
+    kind="hash",
+    allowed="a hash that begins with $argon2id$",
+    example="$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$aGFzaA",
+    parse=parse_hash,
+    is_secret=True,
+)
+FOLDER = Value(kind="path", allowed="the path of a folder", example="/var/lib/restante", parse=Path, is_file=True)
+FILE = Value(kind="path", allowed="the path of a file", example="secret.txt", parse=Path, is_file=True)
+PEM = Value(kind="path", allowed="the path of a file in PEM form", example="cert.pem", parse=existing, is_file=True)
+RECIPIENTS = Value(
+    kind="path",
+    allowed="the path of a file with one address or @domain a line",
+    example="recipients.txt",
+    parse=read_recipients,
+    is_file=True,
+    written=lambda _: "recipients.txt",
+)
