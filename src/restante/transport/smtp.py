@@ -112,22 +112,26 @@ class SmtpCarrier:
             try:
                 talk, stream = await self._connect()
             except (RestanteError, MalformedReply) as error:
-                return f"{self._host}: {error}" if is_first else ""
+                return self._told(error) if is_first else ""
             is_first = True  # what fails from here on has cost something
             self._rtt = talk.rtt
             try:
                 await talk.run(feed, report, partial(self._maybe_another, talk, feed, report))
             except PeerEnded as ended:
                 if not talk.finished:
-                    return f"{self._host}: {ended}"
+                    return self._told(ended)
                 for parcel in reversed(talk.unanswered()):
                     feed.put_back(parcel)
             except (RestanteError, MalformedReply) as error:
-                return f"{self._host}: {error}"
+                return self._told(error)
             else:
                 return ""
             finally:
                 stream.end() if feed.is_over else stream.abort()
+
+    def _told(self, error: Exception) -> str:
+        """An error with the host's name in front, which what dial() raises has already."""
+        return str(error) if str(error).startswith(str(self._host)) else f"{self._host}: {error}"
 
     async def _connect(self) -> tuple[Conversation, Stream]:
         """A connection that has been greeted. Raises RestanteError, MalformedReply."""

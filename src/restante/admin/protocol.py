@@ -1,0 +1,282 @@
+"""What is said on the control socket: one request a connection, as one line of JSON, and one or more lines of answers.
+
+A request names its `verb`, an answer what it is; unknown keys are refused, so that a typing error does not remove a
+domain's mail. Times are wall seconds, sizes octets, ids as people see them. Text that a peer gave is passed on as it
+was: whoever shows it makes it harmless (observe/lines.py, escape()).
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from restante.errors import RestanteError
+from restante.model import CallView, ItemState, Progress, ReleaseView
+
+SOCKET = "control.sock"
+"""The socket's name in the data directory."""
+MAX_REQUEST = 1024 * 1024
+PAGE = 1000
+"""Items in one answer to `queue`; `after` asks for those behind them."""
+
+NO_SERVER = "no restante runs here, and this needs one (restante serve)"
+
+DONE, COULD_NOT, USAGE = 0, 1, 2
+"""Exit statuses."""
+
+
+class ProtocolError(RestanteError):
+    """A line that is no request or no answer. Trying again does not help."""
+
+
+class Request(Struct, frozen=True, tag_field="verb", forbid_unknown_fields=True):
+    """What is asked."""
+
+
+class Status(Request, frozen=True, tag="status"):
+    """How this host is."""
+
+
+class Queue(Request, frozen=True, tag="queue"):
+    """Which items there are; empty tuples and None mean: whatever."""
+
+    domains: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    state: ItemState | None = None
+    limit: int = PAGE
+    after: str | None = None
+
+
+class Show(Request, frozen=True, tag="show"):
+    """All about one item, or each item of one message."""
+
+    id: str
+
+
+class Change(Request, frozen=True):
+    """Something is done to items: those named, or all of a domain. One of the two is given."""
+
+    ids: tuple[str, ...] = ()
+    domain: str | None = None
+
+
+class Freeze(Change, frozen=True, tag="freeze"):
+    """Stops items."""
+
+
+class Thaw(Change, frozen=True, tag="thaw"):
+    """Ends an operator's stop."""
+
+
+class Remove(Change, frozen=True, tag="remove"):
+    """Removes items; nobody is told."""
+
+
+class Release(Request, frozen=True, tag="release"):
+    """Releases an entry of the directory, `to` another host than its own next hop. `wait`: answers until it ends."""
+
+    domain: str
+    to: str | None = None
+    wait: bool = False
+
+
+class Call(Request, frozen=True, tag="call"):
+    """Makes a configured call now. `wait`: answers until it ends."""
+
+    name: str
+    wait: bool = False
+
+
+class Reload(Request, frozen=True, tag="reload"):
+    """Reads the configuration again."""
+
+
+AnyChange = Freeze | Thaw | Remove
+AnyRequest = Status | Queue | Show | AnyChange | Release | Call | Reload
+
+
+class Answer(Struct, frozen=True, tag_field="answer", forbid_unknown_fields=False):
+    """What is said; a later version may say more."""
+
+
+class Failed(Answer, frozen=True, tag="failed"):
+    """It was not done; `status` is the exit status that this means: 1 could not, 2 usage or configuration."""
+
+    reasons: tuple[str, ...]
+    status: int = COULD_NOT
+
+
+class DomainStatus(Struct, frozen=True):
+    """One domain: what is done with its mail (empty where the directory does not know it), and what waits."""
+
+    domain: str
+    action: str = ""
+    next_hop: str = ""
+    items: int = 0
+    octets: int = 0
+    oldest: float | None = None
+
+
+class CallStatus(Struct, frozen=True):
+    """One configured call: as it runs or as its last one ended, and the next window of its schedule."""
+
+    view: CallView
+    next_start: float | None = None
+    next_end: float | None = None
+
+
+class StatusAnswer(Answer, frozen=True, tag="status"):
+    """How this host is. Without a running server: no `started`, no releases, no calls."""
+
+    hostname: str
+    version: str
+    now: float
+    running: bool
+    started: float | None = None
+    listening: tuple[str, ...] = ()
+    connections: int = 0
+    domains: tuple[DomainStatus, ...] = ()
+    domains_left_out: int = 0
+    releases: tuple[ReleaseView, ...] = ()
+    calls: tuple[CallStatus, ...] = ()
+
+
+class QueueItem(Struct, frozen=True):
+    """One item in a listing. Of its recipients the first few; `recipients_total` counts them."""
+
+    id: str
+    domain: str
+    state: ItemState
+    size: int
+    arrived: float
+    priority: int
+    attempts: int
+    next_attempt: float
+    reverse_path: str
+    recipients: tuple[str, ...]
+    recipients_total: int
+    detail: str
+
+
+class QueueAnswer(Answer, frozen=True, tag="queue"):
+    """A page of items, in order of ids; `after` asks for the next one, None where there is none."""
+
+    items: tuple[QueueItem, ...]
+    now: float
+    after: str | None = None
+
+
+class ShownRecipient(Struct, frozen=True):
+    """One forward-path, with what DSN asked for it."""
+
+    mailbox: str
+    notify: tuple[str, ...] | None = None
+    orcpt: str | None = None
+
+
+class ShownItem(Struct, frozen=True):
+    """One item with its whole envelope."""
+
+    item: QueueItem
+    recipients: tuple[ShownRecipient, ...]
+    body: str | None = None
+    smtputf8: bool = False
+    ret: str | None = None
+    envid: str | None = None
+
+
+class ShowAnswer(Answer, frozen=True, tag="show"):
+    """Items of one message and the header section of their content, as far as it is kept short."""
+
+    items: tuple[ShownItem, ...]
+    now: float
+    headers: str
+    cut: bool = False
+    """Whether the header section is longer than what is shown."""
+    damage: str = ""
+    """Why there are no headers."""
+
+
+class Unchanged(Struct, frozen=True):
+    """An item that was left as it is, and why."""
+
+    id: str
+    reason: str
+
+
+class ChangeAnswer(Answer, frozen=True, tag="change"):
+    """What was changed, what was so before, what cannot be, and which ids name nothing."""
+
+    changed: tuple[str, ...]
+    already: tuple[str, ...] = ()
+    unchanged: tuple[Unchanged, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 when all that was named is as it was to be."""
+        return COULD_NOT if self.unchanged or self.unknown else DONE
+
+
+class ReleaseAnswer(Answer, frozen=True, tag="release"):
+    """A release as it stands; the last answer has it ended, where that was waited for."""
+
+    view: ReleaseView
+    now: float
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 unless it ended with an error or left something deferred."""
+        ended = self.view.progress is Progress.ENDED
+        return COULD_NOT if ended and (self.view.error or self.view.deferred) else DONE
+
+
+class CallAnswer(Answer, frozen=True, tag="call"):
+    """A call as it stands; the last answer has it ended, where that was waited for."""
+
+    view: CallView
+    now: float
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 unless it ended with an error."""
+        return COULD_NOT if self.view.progress is Progress.ENDED and self.view.error else DONE
+
+
+class ReloadAnswer(Answer, frozen=True, tag="reload"):
+    """The configuration was read again; with problems nothing has changed."""
+
+    problems: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        return USAGE if self.problems else DONE
+
+
+AnyAnswer = Failed | StatusAnswer | QueueAnswer | ShowAnswer | ChangeAnswer | ReleaseAnswer | CallAnswer | ReloadAnswer
+
+_encoder = msgspec.json.Encoder()
+_requests: msgspec.json.Decoder[AnyRequest] = msgspec.json.Decoder(AnyRequest)
+_answers: msgspec.json.Decoder[AnyAnswer] = msgspec.json.Decoder(AnyAnswer)
+
+
+def write_line(value: Request | Answer) -> bytes:
+    """A request or an answer as its line, with the line end."""
+    return _encoder.encode(value) + b"\n"
+
+
+def read_request(line: bytes) -> AnyRequest:
+    """The request in a line. Raises ProtocolError."""
+    try:
+        return _requests.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"not a request: {error}") from None
+
+
+def read_answer(line: bytes) -> AnyAnswer:
+    """The answer in a line. Raises ProtocolError."""
+    try:
+        return _answers.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"not an answer: {error}") from None

@@ -1,0 +1,105 @@
+"""Whom a command asks: the server that runs, by its control socket, or the store, where none does.
+
+ask() gives answers and never a Failed: that is raised as CommandFailed, whose reasons are what the user is told and
+whose status is what the process exits with. The store is opened only when nobody answers, and never made here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from restante.admin import protocol as p
+from restante.admin.control import ControlClient, NoServer
+from restante.errors import RestanteError
+
+if TYPE_CHECKING:
+    from restante.config.settings import Settings
+
+
+@dataclass(eq=False)
+class CommandFailed(RestanteError):
+    """A command could not do what it was to do: why, line by line, and the exit status."""
+
+    reasons: tuple[str, ...]
+    status: int = p.COULD_NOT
+
+    def __str__(self) -> str:
+        return "\n".join(self.reasons)
+
+
+def find_file(explicit: Path | None) -> Path:
+    """The configuration file: as the user says, or where it is looked for. Raises CommandFailed."""
+    import os  # noqa: PLC0415 - `--help` reads no configuration
+
+    from restante.config.load import ConfigError, find_config  # noqa: PLC0415
+
+    try:
+        return find_config(explicit, os.environ)
+    except ConfigError as error:
+        raise CommandFailed(tuple(map(str, error.problems)), p.USAGE) from None
+
+
+def load_settings(explicit: Path | None) -> Settings:
+    """The settings. Raises CommandFailed with every problem."""
+    from restante.config.load import ConfigError, load  # noqa: PLC0415 - `--help` reads no configuration
+
+    try:
+        return load(find_file(explicit))
+    except ConfigError as error:
+        raise CommandFailed(tuple(map(str, error.problems)), p.USAGE) from None
+
+
+def ask(settings: Settings, request: p.AnyRequest) -> Iterator[p.AnyAnswer]:
+    """The answers to a request, as they come. Raises CommandFailed, or what the store has to say."""
+    try:
+        for answer in ControlClient(settings.data / p.SOCKET).ask(request):
+            yield _checked(answer)
+    except NoServer:
+        if isinstance(request, p.Release | p.Call | p.Reload):
+            raise CommandFailed((p.NO_SERVER,)) from None
+    else:
+        return
+    for answer in asyncio.run(_ask_store(settings, request)):
+        yield _checked(answer)
+
+
+def _checked(answer: p.AnyAnswer) -> p.AnyAnswer:
+    if isinstance(answer, p.Failed):
+        raise CommandFailed(answer.reasons, answer.status)
+    return answer
+
+
+async def _ask_store(settings: Settings, request: p.AnyRequest) -> list[p.AnyAnswer]:
+    from restante.admin.steering import Steering  # noqa: PLC0415 - only where no server runs
+    from restante.clock import SystemClock  # noqa: PLC0415
+    from restante.config.load import directory_of  # noqa: PLC0415
+    from restante.store.sqlite import open_spool  # noqa: PLC0415
+
+    folder = settings.data / "spool"
+    if not folder.exists():  # made by `restante serve` alone, as the user that it runs as
+        if isinstance(request, p.Queue):
+            return [p.QueueAnswer((), time.time())]
+        raise CommandFailed((f"{folder}: no mail was ever stored there",))
+    directory = directory_of(settings)
+    spool = await open_spool(folder)
+    try:
+        steering = Steering(
+            spool=spool,
+            directory=lambda: directory,
+            releases=None,
+            caller=None,
+            reload=None,
+            clock=SystemClock(),
+            announce=lambda fact: None,  # noqa: ARG005 - who asks is told by the answer
+            process=None,
+        )
+        async with contextlib.aclosing(steering.answers(request)) as answers:
+            return [answer async for answer in answers]
+    finally:
+        await spool.close()

@@ -1,0 +1,172 @@
+"""The log, on stderr: one line for each fact and each event of the process; JSON lines where RESTANTE_LOG=json.
+
+Facts come ten thousand a second, so they do not pass through structlog's processors: log_fact() takes their fields by
+a table and hands them to the renderer that structlog ends in (lines.py), so the text is the same. What the process
+says of itself (say()) and what libraries log go through structlog. `ready` is said when everything is up.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import dataclasses
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, TextIO, get_args
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from restante import facts
+from restante.facts import Fact
+from restante.model import write_item_id, write_message_id
+from restante.observe.lines import LineBuffer, as_json, as_text
+
+FORMAT_VARIABLE = "RESTANTE_LOG"
+SOCKET_VARIABLE = "NOTIFY_SOCKET"
+
+
+@dataclass(slots=True)
+class _Log:
+    """Where lines go and how they look; one for the process."""
+
+    buffer: LineBuffer
+    render: Callable[[Mapping[str, object]], str] = as_text
+    handler: logging.Handler | None = None
+
+
+_log = _Log(LineBuffer(sys.stderr))
+
+
+def configure(stream: TextIO | None = None, environ: Mapping[str, str] = os.environ) -> None:
+    """Sends the log, and what libraries log, to `stream`: stderr where none is given."""
+    flush()
+    _log.buffer = LineBuffer(sys.stderr if stream is None else stream)
+    _log.render = as_json if environ.get(FORMAT_VARIABLE, "").lower() == "json" else as_text
+    chain: list[Processor] = [structlog.processors.add_log_level, structlog.processors.format_exc_info]
+    structlog.configure(
+        processors=[*chain, _render],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=_log.buffer),  # type: ignore[arg-type]  # write(), flush()
+    )
+    _listen_to_libraries(chain)
+
+
+def log_fact(fact: Fact) -> None:
+    """Writes one fact's line; a listener for the feed."""
+    shape = _SHAPES[type(fact)]
+    event: dict[str, object] = {"level": shape.level(fact), "event": shape.event(fact)}
+    for key, get, write in shape.fields:
+        value = get(fact)
+        if value or value == 0:  # what is empty is not written
+            event[key] = value if write is None else write(value)
+    _log.buffer.write(_log.render(event) + "\n")
+
+
+def say(event: str, *, level: str = "info", **fields: object) -> None:
+    """Writes, at once, what the process has to say of itself: `ready`, `stopping`, a notice."""
+    getattr(structlog.get_logger(), level)(event, **fields)
+
+
+def flush() -> None:
+    """Writes what is kept back; done by itself within moments, and at exit."""
+    _log.buffer.flush()
+
+
+def notify(state: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Tells systemd `READY=1` or `STOPPING=1` (sd_notify(3)); where it did not ask, nothing happens."""
+    address = environ.get(SOCKET_VARIABLE, "")
+    if not address.startswith(("/", "@")):
+        return
+    if address.startswith("@"):  # the abstract name space
+        address = "\0" + address[1:]
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
+        datagrams.connect(address)
+        datagrams.send(state.encode())
+
+
+atexit.register(flush)
+
+
+def _render(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    return _log.render(event)
+
+
+def _listen_to_libraries(chain: list[Processor]) -> None:
+    root = logging.getLogger()
+    if _log.handler is not None:
+        root.removeHandler(_log.handler)
+    _log.handler = logging.StreamHandler(_log.buffer)
+    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=chain, processors=[remove_meta, _render])
+    _log.handler.setFormatter(formatter)
+    root.addHandler(_log.handler)
+
+
+# facts as fields
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How one kind of fact is written: its level, its event, and for each field the key, the getter and the writer."""
+
+    level: Callable[[Any], str]
+    event: Callable[[Any], str]
+    fields: tuple[tuple[str, Callable[[Any], Any], Callable[[Any], object] | None], ...]
+
+
+_KEYS = {"message": "id", "reverse_path": "from"}
+_EVENTS: dict[type, Callable[[Any], str]] = {
+    facts.MessageAccepted: lambda _: "message accepted",
+    facts.CommandRefused: lambda _: "command refused",
+    facts.ReleaseDecided: lambda fact: "release granted" if fact.granted else "release not granted",
+    facts.ReleaseStarted: lambda _: "release started",
+    facts.ItemDelivered: lambda _: "item delivered",
+    facts.ItemDeferred: lambda _: "item deferred",
+    facts.ItemFailed: lambda _: "item failed",
+    facts.ReleaseEnded: lambda _: "release ended",
+    facts.CallStarted: lambda _: "call started",
+    facts.CallEnded: lambda _: "call ended",
+    facts.HookEnded: lambda _: "hook ended",
+    facts.ConfigurationReloaded: lambda fact: (
+        "configuration not reloaded" if fact.problems else "configuration reloaded"
+    ),
+    facts.ItemChanged: lambda _: "item changed",
+    facts.ContentDamaged: lambda _: "content damaged",
+}
+_WARNS_OF_ERROR = (facts.ReleaseEnded, facts.CallEnded, facts.HookEnded)
+
+
+def _level(kind: type) -> Callable[[Any], str]:
+    if kind in _WARNS_OF_ERROR:
+        return lambda fact: "warning" if fact.error else "info"
+    if kind is facts.ConfigurationReloaded:
+        return lambda fact: "error" if fact.problems else "info"
+    level = {facts.ItemFailed: "warning", facts.ContentDamaged: "error"}.get(kind, "info")
+    return lambda _: level
+
+
+def _writer(kind: type, field: str) -> Callable[[Any], object] | None:
+    if field == "items" and kind is facts.ContentDamaged:
+        return lambda items: tuple(map(write_item_id, items))
+    writers: dict[str, Callable[[Any], object]] = {
+        "message": write_message_id,
+        "dsn": write_message_id,
+        "item": write_item_id,
+        "principal": str,
+    }
+    return writers.get(field)
+
+
+def _shape(kind: type) -> _Shape:
+    names = [field.name for field in dataclasses.fields(kind)]
+    fields = tuple((_KEYS.get(name, name), attrgetter(name), _writer(kind, name)) for name in names)
+    return _Shape(_level(kind), _EVENTS[kind], fields)
+
+
+_SHAPES = {kind: _shape(kind) for kind in get_args(Fact)}
