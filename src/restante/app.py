@@ -1,0 +1,364 @@
+"""Builds the rooms from the settings, starts them in order, and stops them in the opposite one.
+
+The only module that knows every room. run() is the process: it reads the configuration, serves until SIGTERM or
+SIGINT, and gives the exit status. SIGHUP, or `restante reload`, reads the configuration again: what can change in a
+running server (domains, limits, listeners, calls, certificates) changes at once; a bad file changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import resource
+import signal
+import ssl
+from functools import partial
+from pathlib import Path
+
+import uvloop
+
+from restante.admin.control import ControlServer
+from restante.admin.protocol import SOCKET
+from restante.admin.steering import Process, Steering
+from restante.calls.plan import CallMeans
+from restante.calls.schedule import Caller
+from restante.clock import SystemClock
+from restante.config.load import ConfigError, Problem, directory_of, load, plans_of
+from restante.config.settings import Listen, Settings
+from restante.directory.entries import Delivered, Entry, Rejected
+from restante.directory.routing import users_for
+from restante.errors import RestanteError
+from restante.facts import ConfigurationReloaded
+from restante.model import ByMx, HostPort, Mailbox
+from restante.model import Caller as ToCaller
+from restante.net.asyncio_stream import AsyncioStream
+from restante.net.dial import dial
+from restante.net.listen import Listener
+from restante.net.tls import TlsLevel, self_signed, server_context
+from restante.observe import log
+from restante.observe.feed import FactFeed
+from restante.release.requests import NoSuchEntry, Releases
+from restante.server.session import Limits, Services, Session
+from restante.smtp.client import Ahead
+from restante.spool.spool import Spool
+from restante.store.sqlite import open_spool
+from restante.transport.maildir import MaildirCarrier
+from restante.transport.outcome import Carrier
+from restante.transport.smtp import SmtpCarrier, SmtpMeans
+
+STOP_SECONDS = 8.0
+FIXED = ("data", "store", "hostname")
+"""Settings that a running server keeps until it is started again."""
+
+
+class DataUnusable(RestanteError):
+    """The data directory cannot be made or written. Trying again helps when that was mended."""
+
+
+def run(file: Path) -> int:
+    """Serves what the configuration file says, in the foreground; the exit status."""
+    log.configure()
+    try:
+        settings = load(file)
+    except ConfigError as error:
+        for problem in error.problems:
+            log.say("configuration problem", level="error", problem=str(problem))
+        return 2
+    with contextlib.suppress(KeyboardInterrupt):
+        return uvloop.run(_serve(file, settings))
+    return 0
+
+
+async def _serve(file: Path, settings: Settings) -> int:
+    app = App(file, settings)
+    try:
+        await app.start()
+    except RestanteError as error:
+        log.say("cannot start", level="error", reason=str(error))
+        await app.stop()
+        return 1
+    log.say("ready", hostname=settings.hostname, pid=os.getpid())
+    log.notify("READY=1")
+    await app.until_stopped()
+    log.say("stopping")
+    log.notify("STOPPING=1")
+    await app.stop()
+    log.say("stopped")
+    return 0
+
+
+class App:
+    """One server process. start(), until_stopped(), stop(), once each."""
+
+    def __init__(self, file: Path, settings: Settings) -> None:
+        self._file = file
+        self._settings = settings
+        self._directory = directory_of(settings)
+        self._clock = SystemClock()
+        self._facts = FactFeed()
+        self._listeners: dict[Listen, Listener] = {}
+        self._sessions: dict[Session, AsyncioStream] = {}
+        self._octets_of_ended = 0
+        self._tls: ssl.SSLContext | None = None
+        self._started = self._clock.wall()
+        self._stopped = asyncio.Event()
+        self._spool: Spool | None = None
+        self._releases: Releases | None = None
+        self._caller: Caller | None = None
+        self._control: ControlServer | None = None
+
+    async def start(self) -> None:
+        """Everything, in order; on return mail can come in. Raises RestanteError."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_unexpected)
+        self._facts.subscribe(log.log_fact)
+        _allow_many_files()
+        _make_private(self._settings.data)
+        for note in self._settings.notes:
+            log.say("note", text=note)
+        self._tls = self._server_context(self._settings)
+        self._spool = await open_spool(self._settings.data / "spool", wall=self._clock.wall)
+        self._releases = self._make_releases(self._spool)
+        self._caller = Caller(
+            plans_of(self._settings), self._call_means(self._releases), state=self._settings.data / "calls.json"
+        )
+        await self._listen(self._settings)
+        self._control = ControlServer(self._settings.data / SOCKET, self._steering())
+        await self._control.start()
+        for number, do in (
+            (signal.SIGTERM, self._stopped.set),
+            (signal.SIGINT, self._stopped.set),
+            (signal.SIGHUP, self._reload_soon),
+        ):
+            loop.add_signal_handler(number, do)
+        self._caller.start()
+        self._releases.wake_all()
+        gc.collect()
+        gc.freeze()  # what was made at start stays: no collection need look at it again
+
+    async def until_stopped(self) -> None:
+        """Returns at SIGTERM or SIGINT."""
+        await self._stopped.wait()
+
+    async def stop(self) -> None:
+        """Takes nothing more, lets what is on its way finish for STOP_SECONDS, and closes the spool."""
+        for listener in self._listeners.values():
+            await listener.close_door()
+        for session in list(self._sessions):
+            session.stop()
+        ends = [listener.end_sessions(STOP_SECONDS) for listener in self._listeners.values()]
+        if self._caller is not None:
+            ends.append(self._caller.stop(STOP_SECONDS))
+        if self._releases is not None:
+            ends.append(self._releases.stop(STOP_SECONDS))
+        await asyncio.gather(*ends)
+        if self._control is not None:
+            await self._control.stop()
+        if self._spool is not None:
+            await self._spool.close()
+
+    # rooms
+
+    def _make_releases(self, spool: Spool) -> Releases:
+        return Releases(
+            spool=spool,
+            directory=lambda: self._directory,
+            carriers=self._carrier,
+            announce=self._facts.announce,
+            clock=self._clock,
+            hostname=self._settings.hostname,
+            at_once=self._settings.limits.releases,
+        )
+
+    def _call_means(self, releases: Releases) -> CallMeans:
+        return CallMeans(
+            dial=dial,
+            releaser=releases,
+            subscribe=self._facts.subscribe,
+            announce=self._facts.announce,
+            clock=self._clock,
+            hostname=self._settings.hostname,
+            octets_in=self._octets_in,
+        )
+
+    def _steering(self) -> Steering:
+        assert self._spool is not None
+        return Steering(
+            spool=self._spool,
+            directory=lambda: self._directory,
+            releases=self._releases,
+            caller=self._caller,
+            reload=self.reload,
+            clock=self._clock,
+            announce=self._facts.announce,
+            process=self._process,
+        )
+
+    def _process(self) -> Process:
+        return Process(
+            started=self._started,
+            listening=tuple(str(listener.address) for listener in self._listeners.values()),
+            connections=len(self._sessions),
+        )
+
+    def _carrier(self, entry: Entry, to: HostPort | None) -> Carrier:
+        """How an entry's items leave. Raises NoSuchEntry where there is nowhere to."""
+        if isinstance(entry, Delivered):
+            root = self._settings.data / "mailboxes"
+            return MaildirCarrier(root, self._users, hostname=self._settings.hostname)
+        if isinstance(entry, Rejected):
+            raise NoSuchEntry(f"mail for {entry.name} is refused, not sent on")
+        target = to or entry.next_hop
+        if isinstance(target, ToCaller):
+            raise NoSuchEntry(f"{entry.name} is released to whoever calls; say where to")
+        if isinstance(target, ByMx):
+            raise NoSuchEntry(f"{entry.name}: next hops by MX are not looked up in this version; set next_hop")
+        limits = self._settings.limits
+        means = SmtpMeans(
+            dial,
+            self._settings.hostname,
+            self._clock.monotonic,
+            Ahead(limits.ahead_messages, limits.ahead_octets),
+            limits.delivery_connections,
+        )
+        return SmtpCarrier(target, means, TlsLevel(entry.tls))
+
+    def _users(self, mailbox: Mailbox) -> tuple[str, ...]:
+        return users_for(self._directory, mailbox)
+
+    # mail coming in
+
+    def _server_context(self, settings: Settings) -> ssl.SSLContext:
+        if settings.tls.certificate is not None and settings.tls.key is not None:
+            return server_context(settings.tls.certificate, settings.tls.key)
+        certificate, key, is_new = self_signed(settings.data, settings.hostname)
+        if is_new:
+            log.say("made a self-signed certificate", file=str(certificate))
+        return server_context(certificate, key)
+
+    async def _listen(self, settings: Settings) -> None:
+        """Opens the doors that are new, and closes those that are gone. Raises CannotListen: then none was opened."""
+        opened: dict[Listen, Listener] = {}
+        gone = {listen: door for listen, door in self._listeners.items() if listen not in settings.listen}
+        kept_addresses = {listen.address: listen for listen in gone}
+        try:
+            for listen in settings.listen:
+                if listen in self._listeners:
+                    continue
+                if listen.address in kept_addresses:  # the same door with other manners
+                    await gone[kept_addresses[listen.address]].close_door()
+                door = Listener(listen.address, partial(self._session, listen), settings.limits.connections)
+                await door.start()
+                opened[listen] = door
+                log.say("listening", address=str(listen.address), service=listen.service)
+        except RestanteError:
+            for door in opened.values():
+                await door.close_door()
+            raise
+        for listen, door in gone.items():
+            await door.close_door()
+            del self._listeners[listen]
+        self._listeners |= opened
+
+    async def _session(self, listen: Listen, stream: AsyncioStream) -> None:
+        session = Session(stream, self._services(listen))
+        self._sessions[session] = stream
+        try:
+            await session.run()
+        finally:
+            del self._sessions[session]
+            self._octets_of_ended += stream.received
+
+    def _services(self, listen: Listen) -> Services:
+        assert self._spool is not None
+        assert self._releases is not None
+        limits = self._settings.limits
+        return Services(
+            hostname=self._settings.hostname,
+            spool=self._spool,
+            directory=lambda: self._directory,
+            ask=self._releases.ask,
+            arrived=self._releases.arrived,
+            announce=self._facts.announce,
+            clock=self._clock,
+            limits=Limits(limits.message_size, limits.recipients, limits.command_timeout, limits.hops),
+            tls=(lambda: self._tls) if listen.tls == "starttls" else _no_tls,
+        )
+
+    def _octets_in(self) -> int:
+        return self._octets_of_ended + sum(stream.received for stream in self._sessions.values())
+
+    # reload
+
+    def _reload_soon(self) -> None:
+        task = asyncio.get_running_loop().create_task(self.reload())
+        task.add_done_callback(lambda done: done.exception())
+
+    async def reload(self) -> tuple[str, ...]:
+        """Reads the configuration again; the problems, or none when it is in force."""
+        try:
+            settings = load(self._file)
+            self._check_fixed(settings)
+            context = self._server_context(settings)
+            await self._listen(settings)
+        except ConfigError as error:
+            return self._reloaded(tuple(str(problem) for problem in error.problems))
+        except RestanteError as error:
+            return self._reloaded((str(error),))
+        self._settings = settings
+        self._tls = context
+        self._directory = directory_of(settings)
+        assert self._releases is not None
+        assert self._caller is not None
+        self._caller.replace_plans(plans_of(settings))
+        self._releases.wake_all()
+        return self._reloaded(())
+
+    def _check_fixed(self, settings: Settings) -> None:
+        """What cannot change in a running server has not changed. Raises ConfigError."""
+        allowed = "what is in force, until a restart"
+        problems = tuple(
+            Problem(self._file, name, str(getattr(settings, name)), allowed)
+            for name in FIXED
+            if getattr(settings, name) != getattr(self._settings, name)
+        )
+        if problems:
+            raise ConfigError(problems)
+
+    def _reloaded(self, problems: tuple[str, ...]) -> tuple[str, ...]:
+        self._facts.announce(ConfigurationReloaded(str(self._file), problems))
+        return problems
+
+
+def _no_tls() -> None:
+    """STARTTLS is not offered."""
+
+
+def _unexpected(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """What nobody caught: it is in the log with its traceback, and the server goes on."""
+    del loop
+    error = context.get("exception")
+    log.say(
+        str(context.get("message", "unexpected")),
+        level="error",
+        exc_info=error if isinstance(error, BaseException) else None,
+    )
+
+
+def _allow_many_files() -> None:
+    """As many open files as this process may have: a connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _make_private(data: Path) -> None:
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataUnusable(f"the data directory {data} cannot be made: {error.strerror}") from None
+    if not os.access(data, os.W_OK | os.X_OK):
+        raise DataUnusable(f"the data directory {data} cannot be written")
