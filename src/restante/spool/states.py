@@ -1,8 +1,8 @@
 """The published table of an item's states and the steps between them: each is one durable write.
 
 `arriving` is before the first write and `gone` after the last: neither is ever found on disk. `claimed` is a lease
-in memory that dies with the process, so an item found at start is waiting, frozen or quarantined, and recovery
-is a function of that state alone (recovery.py). Only ACCEPT is followed by a 250 to a peer.
+in memory that dies with the process, so an item found at start is waiting, frozen or quarantined: it is what its row
+says, and start has nothing to repair. Only ACCEPT is followed by a 250 to a peer.
 """
 
 from __future__ import annotations
@@ -46,8 +46,10 @@ TABLE: Mapping[tuple[ItemState | None, Step], Arrow] = {  # what is not here can
     ),
     (ItemState.CLAIMED, Step.REFUSE): Arrow(None, True, "refused for good; its DSN is accepted in the same commit"),
     (ItemState.CLAIMED, Step.QUARANTINE): Arrow(ItemState.QUARANTINED, True, "the content's hash is wrong"),
+    (ItemState.WAITING, Step.QUARANTINE): Arrow(ItemState.QUARANTINED, True, "the same content, for another domain"),
+    (ItemState.FROZEN, Step.QUARANTINE): Arrow(ItemState.QUARANTINED, True, "the same content, for another domain"),
     (ItemState.WAITING, Step.FREEZE): Arrow(ItemState.FROZEN, True, "an operator's stop; no release passes it"),
-    (ItemState.CLAIMED, Step.FREEZE): Arrow(ItemState.FROZEN, True, "the same, if it is not yet on its way"),
+    (ItemState.CLAIMED, Step.FREEZE): Arrow(ItemState.FROZEN, True, "the same, if it comes back from its release"),
     (ItemState.FROZEN, Step.THAW): Arrow(ItemState.WAITING, True, "the operator's stop ends"),
     (ItemState.WAITING, Step.REMOVE): Arrow(None, True, "an operator removed it"),
     (ItemState.FROZEN, Step.REMOVE): Arrow(None, True, "an operator removed it"),
@@ -58,3 +60,17 @@ TABLE: Mapping[tuple[ItemState | None, Step], Arrow] = {  # what is not here can
 def step(state: ItemState | None, what: Step) -> Arrow | None:
     """The arrow for a step from a state, or None where there is none."""
     return TABLE.get((state, what))
+
+
+def markdown() -> str:
+    """The table as the manual shows it (docs/design.md, section 4)."""
+    rows = [
+        f"| {_name(state, 'arriving')} | {what} | {_name(arrow.then, 'gone')} | {'yes' if arrow.durable else 'no'} "
+        f"| {arrow.meaning} |"
+        for (state, what), arrow in TABLE.items()
+    ]
+    return "\n".join(["| from | step | to | on disk | what it means |", "|---|---|---|---|---|", *rows])
+
+
+def _name(state: ItemState | None, outside: str) -> str:
+    return outside if state is None else str(state)

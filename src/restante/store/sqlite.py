@@ -1,0 +1,406 @@
+"""The embedded engine of the spool (spool.Spool): SQLite for items and small contents, files for large ones.
+
+The event loop keeps the counters and the claims in memory; one thread writes with group commit (writer.py), one reads
+(reader.py), a few stream bodies (bodies.py). One process has a spool at a time: it holds a lock on a file beside it.
+Start needs no repair: SQLite recovers by itself, claims died with the process, and body files that belong to no
+row are removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import apsw
+
+from restante.model import DomainName, IdSource, Item, ItemId, MessageId, Order, Waiting, item_id
+from restante.spool.spool import (
+    Arrival,
+    ContentWriter,
+    Filter,
+    Settlement,
+    SpoolBroken,
+    SpoolFull,
+)
+from restante.store.bodies import ContentFile, Pieces
+from restante.store.claims import MOST_LATE, Busy, Claims, Cursor
+from restante.store.counters import NOTHING, Counters
+from restante.store.disk import Disk, Room
+from restante.store.opening import Parts, open_parts
+from restante.store.reader import FIRST, InFile, Key, Reader
+from restante.store.reserve import LOOK_EVERY, MARGIN, has_room
+from restante.store.transaction import Transaction
+from restante.store.writer import PAGE, Accept, Change, Results, Settle, Writer
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+BODY_THREADS = 4
+READ_AHEAD = 1024
+SORTED_AHEAD = 32 * READ_AHEAD
+SORTED_PART = 16
+"""Where keys must be sorted, many are read at once, and at least this part of what waits: few looks read it all."""
+
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
+
+
+async def open_spool(folder: Path, *, wall: Callable[[], float] = time.time, disk: Disk | None = None) -> SqliteSpool:
+    """Opens the spool in a folder, made where there is none. Raises SpoolInUse, SpoolUnusable."""
+    opened = await asyncio.to_thread(open_parts, folder, disk or Disk())
+    return SqliteSpool(opened, wall)
+
+
+class SqliteSpool:
+    """spool.Spool on one disk; made by open_spool()."""
+
+    def __init__(self, opened: Parts, wall: Callable[[], float]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._folder = opened.folder
+        self._disk = opened.disk
+        self._lock = opened.lock
+        self._connections = (opened.reading, opened.connection)
+        self._bodies = opened.bodies
+        self._ids = IdSource(wall, opened.last)
+        self._waiting: dict[DomainName, Waiting] = dict(opened.waiting)
+        self._claims = Claims()
+        self._reader = Reader(opened.reading)
+        self._reading = ThreadPoolExecutor(1, "restante-read")
+        self._streaming = ThreadPoolExecutor(BODY_THREADS, "restante-body")
+        self._room = Room(0, None)
+        self._looked = float("-inf")
+        self._closed: SpoolBroken | None = None
+        self._writer = Writer(
+            opened.connection,
+            Counters(opened.connection, opened.waiting),
+            disk=opened.disk,
+            folder=opened.folder,
+            bodies=opened.bodies,
+            reserve=opened.reserve,
+            loop=self._loop,
+            tell=self._told,
+        )
+
+    # coming in
+
+    def new_id(self) -> MessageId:
+        """An id greater than all before."""
+        return self._ids.next()
+
+    def room_for(self, octets: int) -> bool:
+        """Whether a message of that size would be taken; looks at the disk a few times a second at most."""
+        return self._closed is None and self._writer.broken is None and has_room(self._look(), octets)
+
+    def _look(self) -> Room:
+        """The room on disk; what the database has free within it counts for what goes into rows."""
+        now = self._loop.time()
+        if now - self._looked > LOOK_EVERY:
+            self._looked = now
+            try:
+                self._room = self._disk.room(self._folder)
+            except OSError:
+                self._room = Room(0, None)
+        return Room(self._room.octets + self._writer.free_pages * PAGE, self._room.inodes)
+
+    async def writer(self, message: MessageId, expected: int | None) -> ContentWriter:
+        """A place for content larger than INLINE_LIMIT. Raises SpoolFull, SpoolBroken."""
+        if (broken := self._trouble()) is not None:
+            raise broken
+        self._look()
+        if not has_room(self._room, expected or 0):
+            raise SpoolFull(expected or 0, max(0, self._room.octets - MARGIN))
+        making = self._loop.run_in_executor(self._streaming, self._bodies.create, message)
+        try:
+            descriptor = await asyncio.shield(making)
+        except OSError as error:
+            raise self._guard(error) from error
+        except asyncio.CancelledError:
+            making.add_done_callback(_if_done(lambda descriptor: self._bodies.discard(message, descriptor)))
+            raise
+        return ContentFile(self._bodies, self._streaming, message, descriptor, self._guard)
+
+    def accept(self, arrival: Arrival) -> asyncio.Future[None]:
+        """Stores a message and its items. The future raises SpoolFull, SpoolBroken."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        content = arrival.content
+        if (broken := self._trouble()) is not None:
+            done.set_exception(broken)
+        elif isinstance(content, bytes):
+            self._writer.put(Accept(arrival, done))
+        else:
+            assert isinstance(content, ContentFile), "a writer of this spool"
+            finish = content.finish()
+            self._streaming.submit(self._finish_body, finish, Accept(arrival, done))
+        return done
+
+    def _finish_body(self, finish: Callable[[], None], job: Accept) -> None:
+        """In a thread: the file is safe with its name before its row is handed in."""
+        try:
+            finish()
+        except OSError as error:
+            failure = Results(failed=[(job, self._guard(error))])
+            self._loop.call_soon_threadsafe(self._told, failure)
+        else:
+            self._writer.put(job)
+
+    def _guard(self, error: OSError) -> Exception:
+        """What a body's write failed with, as the spool's own error; only a full disk can be lived with."""
+        if error.errno in FULL:
+            return SpoolFull(0, 0)
+        return self._writer.fail(error)
+
+    def _trouble(self) -> SpoolBroken | None:
+        return self._closed or self._writer.broken
+
+    # what waits
+
+    def waiting(self, domain: DomainName) -> Waiting:
+        """The counters of one domain."""
+        return self._waiting.get(domain, NOTHING)
+
+    def domains(self) -> dict[DomainName, Waiting]:
+        """The counters of every domain for which something waits."""
+        return self._waiting.copy()
+
+    def _told(self, results: Results) -> None:
+        """In the loop: what the writer has done. Counters and claims first, then those who wait for it."""
+        for domain, waiting in results.counters.items():
+            if waiting.items:
+                self._waiting[domain] = waiting
+            else:
+                self._waiting.pop(domain, None)
+        for job, result in results.done:
+            match job:
+                case Accept(arrival=arrival):
+                    self._arrived(arrival)
+                case Settle(settlements=settlements):
+                    self._settled(settlements)
+            if not job.done.done():
+                job.done.set_result(result)
+        for job, error in results.failed:
+            if isinstance(job, Settle):
+                for settlement in job.settlements:
+                    self._claims.let_go(settlement.item)
+            if not job.done.done():
+                job.done.set_exception(error)
+
+    def _arrived(self, arrival: Arrival) -> None:
+        if self._claims.are_watched:
+            for number, (domain, _) in enumerate(arrival.envelopes, 1):
+                self._claims.noticed(domain, -arrival.priority, arrival.size, item_id(arrival.id, number))
+
+    def _settled(self, settlements: Sequence[Settlement]) -> None:
+        for settlement in settlements:
+            if settlement.remaining is None:
+                self._claims.gone(settlement.item)
+            else:
+                self._claims.let_go(settlement.item)
+            if settlement.dsn is not None:
+                self._arrived(settlement.dsn)
+
+    # going out
+
+    async def claim(
+        self, domains: Sequence[DomainName], order: Order, limit: int, release: int, *, due_by: float | None = None
+    ) -> list[Item]:
+        """The next items in order that wait and that `release` has not claimed before."""
+        cursor = self._claims.cursor(release, order, due_by)
+        await self._cover(cursor, domains)
+        asked = frozenset(domains)
+        wanted = None if len(asked) == len(cursor.covered) else asked
+        claimed: list[Item] = []
+        others: list[Key] = []
+        try:
+            while len(claimed) < limit:
+                keys = self._claims.take(cursor, limit - len(claimed))
+                if keys:
+                    claimed += await self._lend(cursor, keys, wanted, others)
+                elif cursor.at_end:
+                    break
+                else:
+                    await self._read_on(cursor)
+        except BaseException:
+            self._claims.untake(cursor, [_key(item, order) for item in claimed], again=True)
+            raise
+        finally:
+            self._claims.untake(cursor, others, again=True)
+        return claimed
+
+    async def _cover(self, cursor: Cursor, domains: Sequence[DomainName]) -> None:
+        """Makes further domains part of what a release sees."""
+        has_begun = cursor.has_begun
+        added = self._claims.cover(cursor, domains)
+        if added and has_begun:
+            cursor.is_reading = True
+            try:
+                keys = await self._read(self._reader.keys, added, cursor.order, FIRST, cursor.due_by, MOST_LATE)
+            finally:
+                cursor.is_reading = False
+            if len(keys) < MOST_LATE:
+                for key in keys:
+                    cursor.noticed(key)
+            else:
+                cursor.restart(cursor.order, cursor.due_by)
+
+    async def _read_on(self, cursor: Cursor) -> None:
+        """Reads the next keys of a release."""
+        domains = tuple(cursor.covered)
+        limit = READ_AHEAD
+        if len(domains) > 1 or cursor.order is Order.SMALLEST:
+            waiting = sum(self.waiting(domain).items for domain in domains)
+            limit = max(SORTED_AHEAD, waiting // SORTED_PART)
+        cursor.is_reading = True
+        try:
+            keys = await self._read(self._reader.keys, domains, cursor.order, cursor.position, cursor.due_by, limit)
+        finally:
+            cursor.is_reading = False
+        cursor.read(keys, is_all=len(keys) < limit)
+
+    async def _lend(
+        self, cursor: Cursor, keys: list[Key], wanted: frozenset[DomainName] | None, others: list[Key]
+    ) -> list[Item]:
+        """The items of keys that were taken; of other domains than the wanted ones the keys go to `others`."""
+        try:
+            items = await self._read(self._reader.waiting_items, [key[2] for key in keys], cursor.due_by)
+        except BaseException:
+            self._claims.untake(cursor, keys, again=True)
+            raise
+        if len(items) < len(keys):
+            found = {item.id for item in items}
+            self._claims.untake(cursor, [key for key in keys if key[2] not in found], again=False)
+        if wanted is not None:
+            others += [_key(item, cursor.order) for item in items if item.domain not in wanted]
+            items = [item for item in items if item.domain in wanted]
+        self._claims.lend(items)
+        return items
+
+    async def due(self, domains: Sequence[DomainName], now: float) -> float | None:
+        """When the next waiting item of these domains may be tried."""
+        del now  # what is due already has an earlier time
+        if not any(domain in self._waiting for domain in domains):
+            return None
+        return await self._read(self._reader.due, tuple(domains), self._claims.lent())
+
+    async def content(self, item: Item) -> bytes | AsyncIterator[bytes]:
+        """The octets as they were accepted: whole from a row, in pieces from a file. Raises ContentDamage."""
+        found = await self._read(self._reader.content, item.message)
+        if not isinstance(found, InFile):
+            return found
+        checking = self._loop.run_in_executor(
+            self._streaming, self._bodies.open_checked, item.message, found.size, found.digest
+        )
+        try:
+            descriptor = await asyncio.shield(checking)
+        except asyncio.CancelledError:
+            checking.add_done_callback(_if_done(self._bodies.close))
+            raise
+        return Pieces(self._bodies, self._streaming, item.message, descriptor)
+
+    async def contents(self, items: Sequence[Item]) -> list[bytes | None]:
+        """The octets of many small items at once."""
+        messages = [item.message for item in items]
+        found = await self._read(self._reader.contents, list(dict.fromkeys(messages)))
+        return [found.get(message) for message in messages]
+
+    def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[None]:
+        """Writes what became of claimed items. The future raises SpoolBroken."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        if (broken := self._trouble()) is not None:
+            done.set_exception(broken)
+        else:
+            for settlement in settlements:
+                self._claims.keep(settlement.item, Busy.SETTLING)
+            self._writer.put(Settle(tuple(settlements), done))
+        return done
+
+    def give_back(self, items: Sequence[ItemId]) -> None:
+        """Ends a claim with nothing changed."""
+        for item in items:
+            if isinstance(self._claims.owner(item), int):
+                self._claims.let_go(item)
+
+    def release_ended(self, release: int) -> None:
+        """Forgets what a release has claimed; what it still has is given back."""
+        self._claims.end(release)
+
+    # operators
+
+    async def listing(self, wanted: Filter) -> list[Item]:
+        """Items as they stand, in order of ids."""
+        return await self._read(self._reader.listing, wanted, self._claims.lent())
+
+    async def freeze(self, items: Sequence[ItemId]) -> list[ItemId]:
+        """Stops waiting items. The stop of a claimed one is on disk too, and counts if it comes back."""
+        return await self._change(lambda transaction: transaction.freeze(items))
+
+    async def thaw(self, items: Sequence[ItemId]) -> list[ItemId]:
+        """Ends an operator's stop."""
+        thawed = await self._change(lambda transaction: transaction.thaw(items))
+        for each in thawed:
+            self._claims.noticed(each.domain, -each.priority, each.size, each.id)
+        return [each.id for each in thawed]
+
+    async def remove(self, items: Sequence[ItemId]) -> list[ItemId]:
+        """Removes items that are not on their way."""
+        free = [item for item in dict.fromkeys(items) if self._claims.owner(item) is None]
+        for item in free:
+            self._claims.keep(item, Busy.REMOVING)
+        removing = self._change(lambda transaction: transaction.remove(free))
+        removing.add_done_callback(lambda _: self._claims.all_gone(free))
+        return await asyncio.shield(removing)  # a caller that leaves must not let them be lent meanwhile
+
+    async def quarantine(self, message: MessageId) -> list[ItemId]:
+        """Sets aside all items of a message; claims on them end."""
+        found = await self._change(lambda transaction: transaction.quarantine(message))
+        self._claims.all_gone(found)
+        return found
+
+    async def close(self) -> None:
+        """Finishes what was handed in, and lets go of the store."""
+        if self._closed is not None:
+            return
+        self._closed = SpoolBroken("it was closed")
+        await asyncio.to_thread(self._shut)
+        await asyncio.sleep(0)  # the last results are told before this returns
+
+    def _shut(self) -> None:
+        self._streaming.shutdown()
+        self._writer.finish()
+        self._reading.shutdown()
+        for connection in self._connections:
+            with contextlib.suppress(apsw.Error):  # the store may be broken
+                connection.close()  # the last one writes the log back into the database
+        self._disk.close(self._lock)
+
+    # threads
+
+    def _change(self, apply: Callable[[Transaction], list[_T]]) -> asyncio.Future[list[_T]]:
+        done: asyncio.Future[list[_T]] = self._loop.create_future()
+        if (broken := self._trouble()) is not None:
+            done.set_exception(broken)
+        else:
+            self._writer.put(Change(apply, done))
+        return done
+
+    async def _read(self, ask: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Asks the reader, in its thread."""
+        assert not kwargs, "an executor takes none"
+        if self._closed is not None:
+            raise self._closed
+        try:
+            return await self._loop.run_in_executor(self._reading, ask, *args)
+        except apsw.Error as error:
+            raise SpoolBroken(f"{type(error).__name__}: {error}") from error
+
+
+def _key(item: Item, order: Order) -> Key:
+    return (-item.priority, item.size if order is Order.SMALLEST else 0, item.id)
+
+
+def _if_done(undo: Callable[[int], None]) -> Callable[[asyncio.Future[int]], None]:
+    """For a descriptor whose asker has left: undoes what has been opened, if it was."""
+    return lambda done: undo(done.result()) if done.exception() is None else None

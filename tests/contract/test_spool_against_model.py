@@ -1,0 +1,268 @@
+"""Any sequence of calls leaves every engine as it leaves a dictionary: a model-based test of the whole door."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from tests.contract.engines import NOW, Engine, Sqlite, arrival, octets, whole
+from tests.store.faults import FaultyDisk
+
+from restante.model import DomainName, Envelope, Item, ItemId, ItemState, Order, Recipient, Waiting, item_id, message_of
+from restante.spool.spool import INLINE_LIMIT, Filter, Settlement, Spool
+
+DOMAINS = tuple(DomainName(f"{name}.example") for name in "abc")
+SOME_DOMAINS = st.lists(st.sampled_from(DOMAINS), min_size=1, max_size=3, unique=True)
+RELEASES = st.integers(0, 2)
+
+ENGINES: dict[str, Callable[[Path], Engine]] = {"sqlite": lambda folder: Sqlite(folder, disk=FaultyDisk())}
+
+_T = TypeVar("_T")
+
+
+class SpoolAgainstModel(RuleBasedStateMachine):
+    """Plays calls on a spool and on what it should be."""
+
+    make: Callable[[Path], Engine]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._runner = asyncio.Runner()
+        self._folder = tempfile.TemporaryDirectory()
+        self._engine = type(self).make(Path(self._folder.name))
+        self._items: dict[ItemId, Item] = {}
+        self._contents: dict[ItemId, bytes] = {}
+        self._lent: dict[ItemId, int] = {}
+        self._had: dict[int, set[ItemId]] = {}
+        self._numbers = [1, 2, 3]
+        self._next_number = 4
+        self._clock = NOW
+
+    def _do(self, call: Coroutine[Any, Any, _T]) -> _T:
+        return self._runner.run(call)
+
+    @initialize()
+    def open(self) -> None:
+        """Opens the store."""
+        self._spool: Spool = self._do(self._engine.open())
+
+    def teardown(self) -> None:
+        """Closes the store."""
+        self._do(self._spool.close())
+        self._runner.close()
+        self._folder.cleanup()
+
+    # what is played
+
+    @rule(
+        domains=SOME_DOMAINS,
+        size=st.one_of(st.integers(0, 5), st.just(INLINE_LIMIT + 1)),
+        priority=st.integers(-1, 1),
+        back=st.integers(-5, 5),
+    )
+    def accept(self, domains: list[DomainName], size: int, priority: int, back: int) -> None:
+        """A message comes in; its time may lie before another's."""
+        self._clock += 1
+        content = octets(size, len(self._items))
+        arrived = self._clock + back
+        made = self._do(arrival(self._spool, *domains, content=content, arrived=arrived, priority=priority))
+        self._do(_wait(self._spool.accept(made)))
+        self._add(made.id, made.envelopes, content, arrived, priority)
+
+    def _add(self, message: Any, envelopes: Any, content: bytes, arrived: float, priority: int) -> None:
+        for number, (domain, envelope) in enumerate(envelopes, 1):
+            one = item_id(message, number)
+            self._items[one] = Item(one, domain, envelope, len(content), arrived, priority)
+            self._contents[one] = content
+
+    @rule(
+        domains=SOME_DOMAINS,
+        order=st.sampled_from(Order),
+        limit=st.integers(1, 4),
+        which=RELEASES,
+        due=st.one_of(st.none(), st.integers(0, 30)),
+    )
+    def claim(self, domains: list[DomainName], order: Order, limit: int, which: int, due: int | None) -> None:
+        """A release takes the next: exactly those that the promise names, with their contents."""
+        release, due_by = self._numbers[which], None if due is None else NOW + due
+        had = self._had.setdefault(release, set())
+        free = [
+            item
+            for item in self._items.values()
+            if item.domain in domains and item.state is ItemState.WAITING and item.id not in self._lent
+            if item.id not in had and (due_by is None or item.next_attempt <= due_by)
+        ]
+        free.sort(key=lambda item: (-item.priority, item.size if order is Order.SMALLEST else 0, item.id))
+        expected = [replace(item, state=ItemState.CLAIMED) for item in free[:limit]]
+        claimed = self._do(self._spool.claim(domains, order, limit, release, due_by=due_by))
+        assert claimed == expected
+        self._lent.update((item.id, release) for item in claimed)
+        for item, content in zip(claimed, self._do(self._spool.contents(claimed)), strict=True):
+            found = self._do(_content(self._spool, item)) if content is None else content
+            assert found == self._contents[item.id]
+
+    @precondition(lambda self: self._lent)
+    @rule(data=st.data(), left=st.booleans(), with_dsn=st.booleans(), next_attempt=st.integers(0, 30))
+    def settle(self, data: st.DataObject, left: bool, with_dsn: bool, next_attempt: int) -> None:
+        """It is written what became of some."""
+        settlements = []
+        for one in self._some(data, self._lent):
+            item = self._items[one]
+            remaining = Envelope(None, (Recipient(item.envelope.recipients[0].mailbox),)) if left else None
+            dsn = self._do(arrival(self._spool, DOMAINS[0], content=b"dsn", arrived=self._clock)) if with_dsn else None
+            settlements.append(Settlement(one, remaining, "450 later", NOW + next_attempt, dsn))
+        self._do(_wait(self._spool.settle(settlements)))
+        for each in settlements:
+            self._back(each.item)
+            if each.remaining is None:
+                del self._items[each.item], self._contents[each.item]
+            else:
+                before = self._items[each.item]
+                self._items[each.item] = replace(
+                    before,
+                    envelope=each.remaining,
+                    detail=each.detail,
+                    next_attempt=each.next_attempt,
+                    attempts=before.attempts + 1,
+                )
+            if each.dsn is not None:
+                self._add(each.dsn.id, each.dsn.envelopes, b"dsn", self._clock, 0)
+
+    @precondition(lambda self: self._items)
+    @rule(data=st.data())
+    def give_back(self, data: st.DataObject) -> None:
+        """Some come back; what was not lent is as it was."""
+        some = self._some(data, self._items)
+        self._spool.give_back(some)
+        for one in some:
+            if one in self._lent:
+                self._back(one)
+
+    def _back(self, one: ItemId) -> None:
+        self._had[self._lent.pop(one)].add(one)
+
+    @precondition(lambda self: self._items)
+    @rule(data=st.data())
+    def freeze(self, data: st.DataObject) -> None:
+        """An operator stops some."""
+        some = self._some(data, self._items)
+        stopped = [one for one in some if self._items[one].state is ItemState.WAITING]
+        assert sorted(self._do(self._spool.freeze(some))) == sorted(stopped)
+        self._set(stopped, ItemState.FROZEN)
+
+    @precondition(lambda self: self._items)
+    @rule(data=st.data())
+    def thaw(self, data: st.DataObject) -> None:
+        """An operator lets some go again."""
+        some = self._some(data, self._items)
+        going = [one for one in some if self._items[one].state is ItemState.FROZEN]
+        assert sorted(self._do(self._spool.thaw(some))) == sorted(going)
+        self._set(going, ItemState.WAITING)
+
+    @precondition(lambda self: self._items)
+    @rule(data=st.data())
+    def remove(self, data: st.DataObject) -> None:
+        """An operator removes some: those that are not on their way."""
+        some = self._some(data, self._items)
+        gone = [one for one in some if one not in self._lent]
+        assert sorted(self._do(self._spool.remove(some))) == sorted(gone)
+        for one in gone:
+            del self._items[one], self._contents[one]
+
+    @precondition(lambda self: self._items)
+    @rule(data=st.data())
+    def quarantine(self, data: st.DataObject) -> None:
+        """A message is set aside."""
+        message = message_of(data.draw(st.sampled_from(sorted(self._items))))
+        some = [one for one in self._items if message_of(one) == message]
+        aside = [one for one in some if self._items[one].state is not ItemState.QUARANTINED]
+        assert sorted(self._do(self._spool.quarantine(message))) == sorted(aside)
+        self._set(aside, ItemState.QUARANTINED)
+        for one in aside:
+            self._lent.pop(one, None)
+
+    def _set(self, some: list[ItemId], state: ItemState) -> None:
+        self._items.update((one, replace(self._items[one], state=state)) for one in some)
+
+    @rule(which=RELEASES)
+    def end_release(self, which: int) -> None:
+        """A release is forgotten; another comes after it."""
+        ended = self._numbers[which]
+        self._spool.release_ended(ended)
+        self._had.pop(ended, None)
+        self._lent = {one: release for one, release in self._lent.items() if release != ended}
+        self._numbers[which], self._next_number = self._next_number, self._next_number + 1
+
+    @rule()
+    def reopen(self) -> None:
+        """The process ends, and another finds what is on disk."""
+        self._do(self._spool.close())
+        self._spool = self._do(self._engine.open())
+        self._lent.clear()
+        self._had.clear()
+
+    def _some(self, data: st.DataObject, known: Any) -> list[ItemId]:
+        return data.draw(st.lists(st.sampled_from(sorted(known)), min_size=1, max_size=4, unique=True))
+
+    # what must hold
+
+    @invariant()
+    def everything_is_as_the_model_says(self) -> None:
+        """Items in all their fields, and counters."""
+        shown = [
+            replace(item, state=ItemState.CLAIMED) if one in self._lent else item
+            for one, item in sorted(self._items.items())
+        ]
+        assert self._do(self._spool.listing(Filter())) == shown
+        counters: dict[DomainName, Waiting] = {}
+        for item in self._items.values():
+            if item.state is ItemState.WAITING:
+                now = counters.get(item.domain, Waiting(0, 0, item.arrived))
+                oldest = min(now.oldest or item.arrived, item.arrived)
+                counters[item.domain] = Waiting(now.items + 1, now.octets + item.size, oldest)
+        assert self._spool.domains() == counters
+
+    @invariant()
+    def what_is_due_is_as_the_model_says(self) -> None:
+        """The least hour of what waits and is free."""
+        hours = [
+            item.next_attempt
+            for one, item in self._items.items()
+            if item.state is ItemState.WAITING and one not in self._lent
+        ]
+        assert self._do(self._spool.due(DOMAINS, self._clock)) == min(hours, default=None)
+
+
+async def _wait(done: Any) -> None:
+    await done
+
+
+async def _content(spool: Spool, item: Item) -> bytes:
+    return await whole(await spool.content(item))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_any_sequence_of_calls_leaves_what_the_model_says(name: str) -> None:
+    """Accept, claim, settle, give back, freeze, thaw, remove, quarantine, end a release, reopen."""
+    machine = type("Machine", (SpoolAgainstModel,), {"make": staticmethod(ENGINES[name])})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
