@@ -30,6 +30,7 @@ _SEQUENCE_BITS = 12
 _EPOCH = 1_577_836_800  # 2020-01-01, UTC
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: no I, L, O, U
 _DIGITS = 11
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _LEAST = 1 << 43  # of a message's id, whatever a clock without battery says: every item's id is beyond 53 bits
 
 
@@ -50,7 +51,17 @@ def message_of(item: ItemId) -> MessageId:
 
 def write_message_id(message: MessageId) -> str:
     """A message's id as people see it: eleven letters and digits that sort by time."""
-    return "".join(_ALPHABET[(message >> shift) & 31] for shift in range(5 * (_DIGITS - 1), -1, -5))
+    pairs = _PAIRS
+    low = message & 0xFFFFF
+    middle = (message >> 20) & 0xFFFFF
+    return (
+        _ALPHABET[(message >> 50) & 31]
+        + pairs[message >> 40 & 1023]
+        + pairs[middle >> 10]
+        + pairs[middle & 1023]
+        + pairs[low >> 10]
+        + pairs[low & 1023]
+    )
 
 
 def write_item_id(item: ItemId) -> str:

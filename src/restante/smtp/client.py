@@ -101,13 +101,14 @@ Event = Ready | TlsReady | TlsRefused | ContentWanted | Finished | Ended
 class _Transaction:
     """One transaction on its way, with the replies so far."""
 
-    __slots__ = ("key", "mail", "outgoing", "owed", "rcpts", "refusal", "stuffer", "written")
+    __slots__ = ("key", "mail", "outgoing", "owed", "rcpts", "refusal", "stuffer", "taken", "written")
 
     def __init__(self, key: Hashable, outgoing: Outgoing) -> None:
         self.key = key
         self.outgoing = outgoing
         self.mail: Reply | None = None
         self.rcpts: list[Reply] = []
+        self.taken = 0  # of those, the positive ones
         self.refusal: Reply | None = None  # of a chunk
         self.owed = 0  # replies still to come
         self.written = False  # its last octet was handed over
@@ -116,7 +117,7 @@ class _Transaction:
     @property
     def is_wanted(self) -> bool:
         """Whether anybody takes it, as far as known."""
-        return self.mail is not None and self.mail.is_positive and any(reply.is_positive for reply in self.rcpts)
+        return self.mail is not None and self.mail.is_positive and self.taken > 0
 
     def results(self, last: Reply) -> tuple[Reply, ...]:
         """A reply for each recipient, where `last` answered the content or what there was of it."""
@@ -148,6 +149,7 @@ class ClientEngine:
         self._ended = False
         self._ready = False
         self.offer = Offer()
+        self._way = Way.LOCKSTEP
 
     # what the caller does
 
@@ -198,7 +200,7 @@ class ClientEngine:
         """Whether a transaction may begin now, within the bounds."""
         if not self._ready or self._ended or self._writing is not None:
             return False
-        if self.offer.way is Way.LOCKSTEP:
+        if self._way is Way.LOCKSTEP:
             return self._ahead_messages == 0
         return self._ahead_messages < self._ahead.messages and self._ahead_octets < self._ahead.octets
 
@@ -213,19 +215,19 @@ class ClientEngine:
         offer = self.offer
         steps = [(Asked.MAIL, mail_line(offer, outgoing))]
         steps += [(Asked.RCPT, rcpt_line(offer, mailbox, given)) for mailbox, given in outgoing.recipients]
-        if self._needs_reset or (offer.way is Way.STREAM and self._ahead_messages > 1):
+        if self._needs_reset or (self._way is Way.STREAM and self._ahead_messages > 1):
             # The transaction before may not have been ended by its content: what follows must not fall into it.
             steps.insert(0, (Asked.RSET, b"RSET\r\n"))
             self._needs_reset = False
-        if offer.way is not Way.STREAM:
+        if self._way is not Way.STREAM:
             steps.append((Asked.DATA, b"DATA\r\n"))
-        if offer.way is Way.LOCKSTEP:
+        if self._way is Way.LOCKSTEP:
             self._steps.extend(steps[1:])
             self._command(*steps[0], transaction)
             return
         for asked, line in steps:
             self._command(asked, line, transaction)
-        if offer.way is Way.STREAM and outgoing.content is not None:
+        if self._way is Way.STREAM and outgoing.content is not None:
             self.content(key, outgoing.content, last=True)
 
     def content(self, key: Hashable, piece: bytes, *, last: bool) -> None:
@@ -324,6 +326,7 @@ class ClientEngine:
                 if reply.code // 100 != 2:
                     return self._end(reply)
                 self.offer = Offer.of_ehlo(reply.lines) if asked is Asked.EHLO else Offer()
+                self._way = self.offer.way
                 self._ready = True
                 return Ready(self.offer)
             case Asked.STARTTLS:
@@ -351,6 +354,7 @@ class ClientEngine:
                 transaction.mail = reply
             case Asked.RCPT:
                 transaction.rcpts.append(reply)
+                transaction.taken += reply.is_positive
             case Asked.DATA:
                 return self._data_answered(transaction, reply)
             case Asked.CHUNK:
@@ -363,9 +367,9 @@ class ClientEngine:
 
     def _go_on(self, transaction: _Transaction, reply: Reply) -> Event | None:
         """What follows a reply to RSET, MAIL or RCPT."""
-        if self.offer.way is Way.LOCKSTEP:
+        if self._way is Way.LOCKSTEP:
             return self._next_step(transaction, reply)
-        is_asking_first = self.offer.way is Way.STREAM and transaction.outgoing.content is None
+        is_asking_first = self._way is Way.STREAM and transaction.outgoing.content is None
         if is_asking_first and transaction.owed == 0 and len(transaction.rcpts) == len(transaction.outgoing.recipients):
             return self._want(transaction, reply)
         return None

@@ -97,7 +97,9 @@ class Conversation:
         self._manners = manners
         self._now = now
         self._engine = ClientEngine(manners.hostname, manners.ahead)
-        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._news = False  # since the writer last looked
+        self._sleeper: asyncio.Future[None] | None = None
         self._flushing = False
         self._wrote = False  # since the reader last ran out of patience
         self._over = False  # the feed has no more
@@ -204,8 +206,19 @@ class Conversation:
             if self._over and self._engine.is_idle:
                 return
             self._schedule_flush()
-            self._wake.clear()
-            await self._wake.wait()
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        """Until there is news; an asyncio.Event asks the kernel who is running at each wait."""
+        if not self._news:
+            self._sleeper = self._loop.create_future()
+            await self._sleeper
+        self._news = False
+
+    def _wake(self) -> None:
+        self._news = True
+        if self._sleeper is not None and not self._sleeper.done():
+            self._sleeper.set_result(None)
 
     async def _next(self, feed: Feed, report: Report) -> tuple[_Key, Outgoing] | None:
         """The next transaction; an item that this peer can never take is reported at once."""
@@ -255,7 +268,7 @@ class Conversation:
     def _schedule_flush(self) -> None:
         if not self._flushing:
             self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flushing = False
@@ -267,7 +280,7 @@ class Conversation:
         while True:
             while (event := engine.next_event()) is not None:
                 self._take(event, report, answered)
-            self._wake.set()
+            self._wake()
             try:
                 data = await self._stream.read(engine.patience)
             except StreamTimeout:
