@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MEASURED_SECONDS = 5.0
+"""A rate is believed after so long: over a far link the first confirmations are late, and say little."""
+
 
 @dataclass(frozen=True, slots=True)
 class Room:

@@ -8,25 +8,34 @@ release. Mail that leaves by itself (relay, deliver) is started here too, when i
 from __future__ import annotations
 
 import asyncio
+import heapq
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeGuard
 
 from restante.clock import Clock
-from restante.directory.entries import Directory, Entry, Held
+from restante.directory.entries import EVERY_OTHER, Delivered, Directory, Entry, Held, Rejected, Relayed
 from restante.directory.rights import match_node
 from restante.directory.routing import domains_of_entry
 from restante.errors import RestanteError
 from restante.facts import Announce
 from restante.model import Caller, DomainName, HostPort, Order, Principal, Progress, ReleaseView
-from restante.release.retry import delay
-from restante.release.run import Means, Run
+from restante.release.alarms import Alarms
+from restante.release.retry import FIRST_SECONDS
+from restante.release.run import STOPPED, WINDOW_OVER, Means, Run, ended, explained, later
 from restante.smtp.node import Node
 from restante.spool.spool import Spool
 from restante.transport.outcome import Carrier
 
 KEPT_VIEWS = 500
 OPERATOR = "operator"
+ARRIVAL = "arrival"
+CHANGED = "the configuration has changed"
+EARLY_SECONDS = 1.0
+"""What is due so soon goes along: the wall clock and the one that alarms ring by do not run as one."""
+CUT_SECONDS = 1.0
+"""What is left to a release that was cut, to write what it knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,14 @@ class NoSuchEntry(RestanteError):
         return self.reason
 
 
+@dataclass(eq=False)
+class Stopping(RestanteError):
+    """No release is begun any more: this host is stopping. Trying again helps when it has started again."""
+
+    def __str__(self) -> str:
+        return "restante is stopping"
+
+
 class Carriers(Protocol):
     """Makes the carrier for an entry; `to` overrides the entry's own next hop."""
 
@@ -79,16 +96,31 @@ class Carriers(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Request:
-    view: ReleaseView
+    """A release, from the question to its end. With `is_arrival` nobody has asked: only what is due leaves."""
+
+    waiting_view: ReleaseView
     to: HostPort | None
     until: float | None
-    done: asyncio.Event
+    is_arrival: bool
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    entry: Entry | None = None
+    run: Run | None = None
+
+    @property
+    def view(self) -> ReleaseView:
+        """How it stands, and in the end, how it ended."""
+        return self.waiting_view if self.run is None else self.run.view
+
+    @property
+    def is_joinable(self) -> bool:
+        """Whether it has not begun to carry: it will see all that waits now."""
+        return self.run is None or not self.run.has_begun
 
 
 class Releases:
-    """All releases of this host."""
+    """All releases of this host. Call wake_all() when the directory is there, and whenever it has changed."""
 
     def __init__(
         self,
@@ -106,13 +138,18 @@ class Releases:
         self._carriers = carriers
         self._clock = clock
         self._means = Means(spool, self, announce, clock, hostname)
-        self._slots = asyncio.Semaphore(at_once)
-        self._running: dict[str, _Request] = {}
-        self._runs: dict[str, Run] = {}
-        self._queued: dict[str, _Request] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._alarms: dict[str, asyncio.TimerHandle] = {}
-        self._failures: dict[str, int] = {}
+        self._alarms = Alarms(clock, self._ring)
+        self._at_once = at_once
+        self._first: dict[str, _Request] = {}
+        """By entry: what runs, or will as soon as fewer than `at_once` do."""
+        self._second: dict[str, _Request] = {}
+        """By entry: what waits behind it."""
+        self._numbered: dict[int, _Request] = {}
+        self._ready: deque[_Request] = deque()
+        self._running: dict[asyncio.Task[None], _Request] = {}
+        self._looking: set[asyncio.Task[None]] = set()
+        self._others: set[DomainName] = set()
+        """Domains of `*` with mail that leaves by itself; some may have none any more."""
         self._past: dict[int, ReleaseView] = {}
         self._numbers = 0
         self._stopping = False
@@ -126,49 +163,49 @@ class Releases:
             return NotAllowed()
         if self._stopping:
             return Unavailable()
-        waiting = {entry.name: self.waiting_items(entry.name) for entry in granted}
-        if not any(waiting.values()):
+        waiting = [(entry, items) for entry in granted if (items := self.waiting_items(entry.name))]
+        if not waiting:
             return NothingWaiting(250 if any(entry.etrn_empty == 250 for entry in granted) else 251)
-        started = False
-        for entry in granted:
-            if waiting[entry.name]:
-                request = self._request(entry.name, str(principal), _target(entry, principal), None)
-                started = started or self._is_fresh(request)
-        if not started:
+        requests = [self._request(entry.name, str(principal), _target(entry, principal)) for entry, _ in waiting]
+        if not any(self._first.get(request.view.domain) is request for request in requests):
             return Queued()
-        return Started(sum(waiting.values()) if all(entry.counts for entry in granted) else None)
+        return Started(sum(items for _, items in waiting) if all(entry.counts for entry in granted) else None)
 
     def request_by_operator(self, entry: str, to: HostPort | None = None) -> ReleaseView:
-        """Starts or queues a release of an entry, whoever holds it. Raises NoSuchEntry."""
-        return self._request(entry, OPERATOR, self._operators_target(entry, to), None).view
+        """Starts or queues a release of an entry, whoever holds it. Raises NoSuchEntry, Stopping."""
+        return self._request(entry, OPERATOR, self._operators_target(entry, to)).view
 
     async def release(self, entries: Sequence[str], until: float | None, requester: str = "call") -> list[ReleaseView]:
         """Releases entries of our own and waits for the ends; nothing is begun after the monotonic time `until`.
 
-        Raises NoSuchEntry.
+        Raises NoSuchEntry, Stopping.
         """
         targets = [(entry, self._operators_target(entry, None)) for entry in entries]
         requests = [self._request(entry, requester, to, until) for entry, to in targets if self.waiting_items(entry)]
         for request in requests:
             await request.done.wait()
-        return [self._past[request.view.number] for request in requests]
+        return [request.view for request in requests]
 
     async def wait(self, number: int) -> ReleaseView | None:
         """The view of a release when it has ended; None for a number that is not known."""
-        for request in (*self._running.values(), *self._queued.values()):
-            if request.view.number == number:
-                await request.done.wait()
-        return self.view(number)
+        request = self._numbered.get(number)
+        if request is None:
+            return self._past.get(number)
+        await request.done.wait()
+        return request.view
 
     def view(self, number: int) -> ReleaseView | None:
         """A release as it stands."""
-        return next((view for view in self.views() if view.number == number), None)
+        request = self._numbered.get(number)
+        return self._past.get(number) if request is None else request.view
 
     def views(self) -> list[ReleaseView]:
-        """What runs, what is queued, and the last that ended, newest first."""
-        running = [self._runs[e].view if e in self._runs else r.view for e, r in self._running.items()]
-        queued = [request.view for request in self._queued.values()]
-        return sorted([*running, *queued, *self._past.values()], key=lambda view: -view.number)
+        """What runs, what waits to, and what has ended, newest first; of each the last KEPT_VIEWS at the most."""
+        running = self._running.values()
+        waiting = [request for request in self._numbered.values() if request.run is None]
+        last = heapq.nlargest(KEPT_VIEWS, waiting, key=lambda request: request.waiting_view.number)
+        views = {request.view.number: request.view for request in (*running, *last)}
+        return sorted((self._past | views).values(), key=lambda view: -view.number)
 
     def waiting_items(self, entry: str) -> int:
         """How many items wait for an entry."""
@@ -179,133 +216,195 @@ class Releases:
     def arrived(self, domain: DomainName) -> None:
         """Mail was accepted for a domain: it goes at once, unless it is held or its next hop was down a moment ago."""
         entry = self._directory().entry_for(domain)
-        if entry is not None and not isinstance(entry, Held):
+        if _leaves_by_itself(entry):
+            if entry.name == EVERY_OTHER:
+                self._others.add(domain)
             self._wake(entry.name)
 
     def wake_all(self) -> None:
-        """Starts what leaves by itself and waits already; at start, and after the directory has changed."""
+        """Starts what leaves by itself and waits already; at start, and after the directory has changed.
+
+        What runs on what the directory said before is stopped: mail must not leave by a way that is no longer its own.
+        """
+        for request in self._running.values():
+            if request.run is not None and not self._is_current(request, request.run):
+                request.run.stop(CHANGED)
         for domain in self._spool.domains():
             self.arrived(domain)
 
+    def _is_current(self, request: _Request, run: Run) -> bool:
+        directory = self._directory()
+        name = request.waiting_view.domain
+        if _way(directory.entry(name)) != _way(request.entry):
+            return False
+        return name != EVERY_OTHER or all(directory.entry(domain) is None for domain in run.domains)
+
     def _wake(self, entry: str) -> None:
-        is_down = self._failures.get(entry, 0) > 0 and entry in self._alarms
-        if self._stopping or entry in self._running or is_down:
-            return
-        self._request(entry, "arrival", None, None)
+        if not self._stopping and entry not in self._first and not self._alarms.is_down(entry):
+            self._request(entry, ARRIVAL, None, is_arrival=True)
 
-    def _again(self, entry: str, error: str) -> None:
-        """After a release of what leaves by itself: sets the alarm for what is left."""
-        found = self._directory().entry(entry)
-        if self._stopping or found is None or isinstance(found, Held) or entry in self._queued:
-            return
-        if error:
-            self._failures[entry] = self._failures.get(entry, 0) + 1
-            self._set_alarm(entry, delay(self._failures[entry]))
-        else:
-            self._failures.pop(entry, None)
-            self._tasks[f"due {entry}"] = asyncio.get_running_loop().create_task(self._wait_until_due(entry))
-
-    async def _wait_until_due(self, entry: str) -> None:
-        self._tasks.pop(f"due {entry}", None)
-        due = await self._spool.due(self.waiting_domains(entry), self._clock.wall())
-        if due is not None and entry not in self._alarms and entry not in self._running:
-            self._set_alarm(entry, max(0.0, due - self._clock.wall()))
-
-    def _set_alarm(self, entry: str, seconds: float) -> None:
-        def ring() -> None:
-            self._alarms.pop(entry, None)
+    def _ring(self, entry: str) -> None:
+        """An alarm: what was left is due."""
+        if _leaves_by_itself(self._directory().entry(entry)):
             self._wake(entry)
 
-        self._alarms[entry] = asyncio.get_running_loop().call_later(seconds, ring)
+    def _again(self, request: _Request, *, was_stopped: bool) -> None:
+        """After a release of what leaves by itself: sees to what is left, and to what the release had passed."""
+        view = request.view
+        if self._stopping or not _leaves_by_itself(self._directory().entry(view.domain)):
+            return
+        if view.error and not was_stopped:
+            self._alarms.failed(view.domain, moved=view.delivered > 0)
+            return
+        self._alarms.worked(view.domain)
+        if self.waiting_items(view.domain):
+            looking = asyncio.get_running_loop().create_task(self._look(view.domain))
+            self._looking.add(looking)
+            looking.add_done_callback(self._looking.discard)
+
+    async def _look(self, entry: str) -> None:
+        """Finds out when what waits may be tried again; what has just come may be at once."""
+        try:
+            due = await self._spool.due(self.waiting_domains(entry), self._clock.wall())
+        except Exception as error:  # noqa: BLE001 - nobody waits for this, and the mail must not be forgotten
+            explained(error)
+            due = self._clock.wall() + FIRST_SECONDS
+        if due is not None and entry not in self._first and not self._stopping:
+            self._alarms.set(entry, max(0.0, due - self._clock.wall()))
 
     # what a run asks (run.Routes)
 
     def waiting_domains(self, entry: str) -> Sequence[DomainName]:
-        """The domains with mail that belong to an entry."""
-        return domains_of_entry(self._directory(), entry, self._spool.domains())
+        """The domains that belong to an entry, at least all of those with mail."""
+        if entry != EVERY_OTHER:
+            return (DomainName(entry),)
+        directory = self._directory()
+        if not _leaves_by_itself(directory.entry(entry)):
+            return domains_of_entry(directory, entry, self._spool.domains())
+        self._others = {domain for domain in self._others if self._spool.waiting(domain).items}
+        return domains_of_entry(directory, entry, self._others)
 
     def can_route(self, domain: DomainName) -> bool:
         """Whether the directory knows what to do with mail for a domain."""
-        return self._directory().entry_for(domain) is not None
+        return not isinstance(self._directory().entry_for(domain), Rejected | None)
 
     # running
 
-    def _is_fresh(self, request: _Request) -> bool:
-        """Whether a request began now, or joined one that has not yet carried anything."""
-        entry = request.view.domain
-        return self._running.get(entry) is request
+    def _request(
+        self,
+        entry: str,
+        requester: str,
+        to: HostPort | None,
+        until: float | None = None,
+        *,
+        is_arrival: bool = False,
+    ) -> _Request:
+        """The request that will release what waits for an entry now: a new one, or one that is to begin yet.
 
-    def _request(self, entry: str, requester: str, to: HostPort | None, until: float | None) -> _Request:
-        """The request that will release what waits for an entry now: a new one, or the one that is already queued."""
-        running = self._running.get(entry)
-        if running is not None and entry not in self._runs and running.to == to:
-            return running  # it has not begun: it will see all that waits now
-        if running is not None and entry in self._queued:
-            queued = self._queued[entry]
-            queued.to, queued.until = to, until  # the last to ask says where it is now
-            queued.view = replace(queued.view, requester=requester, target=str(to or ""))
-            return queued
+        Raises Stopping.
+        """
+        if self._stopping:
+            raise Stopping
+        first, second = self._first.get(entry), self._second.get(entry)
+        if first is not None and first.to == to and first.is_joinable:
+            self._join(first, until)
+            return first
+        if second is not None:
+            second.to = to  # the last to ask says where it is now
+            second.until = later(second.until, until)
+            second.waiting_view = replace(second.waiting_view, requester=requester, target=str(to or ""))
+            return second
         self._numbers += 1
         view = ReleaseView(self._numbers, entry, requester, str(to or ""), Progress.QUEUED, asked=self._clock.wall())
-        request = _Request(view, to, until, asyncio.Event())
-        if running is not None:
-            self._queued[entry] = request
+        request = self._numbered[view.number] = _Request(view, to, until, is_arrival)
+        if first is not None:
+            self._second[entry] = request
         else:
-            self._begin(request)
+            self._put_first(request)
         return request
 
-    def _begin(self, request: _Request) -> None:
-        entry = request.view.domain
-        if alarm := self._alarms.pop(entry, None):
-            alarm.cancel()
-        self._running[entry] = request
-        self._tasks[entry] = asyncio.get_running_loop().create_task(self._perform(request))
+    def _join(self, request: _Request, until: float | None) -> None:
+        request.is_arrival = False
+        request.until = later(request.until, until)
+        if request.run is not None:
+            request.run.joined(until)
+
+    def _put_first(self, request: _Request) -> None:
+        entry = request.waiting_view.domain
+        self._alarms.cancel(entry)
+        self._first[entry] = request
+        self._ready.append(request)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begins what is ready, as many at once as may run."""
+        while self._ready and len(self._running) < self._at_once:
+            request = self._ready.popleft()
+            task = asyncio.get_running_loop().create_task(self._perform(request))
+            self._running[task] = request
+            task.add_done_callback(self._over)
 
     async def _perform(self, request: _Request) -> None:
-        entry = request.view.domain
-        view = request.view
         try:
-            async with self._slots:
-                view = await self._carry(request)
+            await self._carry(request)
         except Exception as error:  # noqa: BLE001 - a release that fails is a view with an error; its mail waits
-            view = replace(view, error=f"{type(error).__name__}: {error}")
-        finally:
-            self._spool.release_ended(view.number)
-            self._runs.pop(entry, None)
-            self._running.pop(entry, None)
-            self._tasks.pop(entry, None)
-            self._keep(replace(view, progress=Progress.ENDED, ended=view.ended or self._clock.wall()))
-            request.done.set()
-            if (queued := self._queued.pop(entry, None)) is not None and not self._stopping:
-                self._begin(queued)
-        self._again(entry, view.error)
+            view = replace(request.view, error=explained(error))
+            request.waiting_view, request.run = view, None
+            self._means.announce(ended(view, self.waiting_items(view.domain), 0.0))
 
-    async def _carry(self, request: _Request) -> ReleaseView:
-        name = request.view.domain
-        entry = self._directory().entry(name)
+    async def _carry(self, request: _Request) -> None:
+        """Raises NoSuchEntry."""
+        name = request.waiting_view.domain
+        entry = request.entry = self._directory().entry(name)
         if entry is None:
             raise NoSuchEntry(f"{name} is no longer configured")
-        by_itself = not isinstance(entry, Held)
-        run = Run(
+        if request.is_arrival and not _leaves_by_itself(entry):
+            return  # it was changed meanwhile, and nobody has asked
+        if request.until is not None and request.until <= self._clock.monotonic():
+            request.waiting_view = replace(request.waiting_view, error=WINDOW_OVER)
+            return
+        request.run = Run(
             self._means,
-            request.view,
+            request.waiting_view,
             self._carriers(entry, request.to),
             order=entry.order if isinstance(entry, Held) else Order.PRIORITY,
             until=request.until,
-            due_by=self._clock.wall() if by_itself and request.view.requester != OPERATOR else None,
+            due_by=self._clock.wall() + EARLY_SECONDS if request.is_arrival else None,
         )
-        self._runs[name] = run
-        return await run.run()
+        await request.run.run()
 
-    def _keep(self, view: ReleaseView) -> None:
+    def _over(self, task: asyncio.Task[None]) -> None:
+        request = self._running.pop(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            explained(error)
+        entry = request.waiting_view.domain
+        was_stopped = request.run is not None and request.run.is_stopped
+        del self._first[entry]
+        self._end(request)
+        if (second := self._second.pop(entry, None)) is not None:
+            self._put_first(second)
+        else:
+            self._again(request, was_stopped=was_stopped)
+        self._begin()
+
+    def _end(self, request: _Request, error: str = "") -> None:
+        """It is over, whether it ever began or not."""
+        view, wall = request.view, self._clock.wall()
+        view = replace(view, progress=Progress.ENDED, ended=view.ended or wall, error=view.error or error)
+        request.waiting_view, request.run = view, None
+        self._spool.release_ended(view.number)
+        del self._numbered[view.number]
         self._past[view.number] = view
         while len(self._past) > KEPT_VIEWS:
             del self._past[next(iter(self._past))]
+        request.done.set()
 
     def _operators_target(self, entry: str, to: HostPort | None) -> HostPort | None:
         found = self._directory().entry(entry)
         if found is None:
             raise NoSuchEntry(f"{entry} is not a domain of this host")
+        if isinstance(found, Rejected):
+            raise NoSuchEntry(f"mail for {entry} is refused, not sent on")
         if to is None and isinstance(found, Held) and isinstance(found.next_hop, Caller):
             raise NoSuchEntry(f"{entry} is released to whoever calls; say where to")
         return to
@@ -313,19 +412,34 @@ class Releases:
     async def stop(self, patience: float) -> None:
         """Begins nothing more, lets what is on its way finish for so many seconds, then cuts it."""
         self._stopping = True
-        for alarm in self._alarms.values():
-            alarm.cancel()
-        self._alarms.clear()
-        self._queued.clear()
-        for run in self._runs.values():
-            run.stop_by(self._clock.monotonic())
-        tasks = list(self._tasks.values())
-        if tasks:
-            await asyncio.wait(tasks, timeout=patience)
-        for task in tasks:
+        self._alarms.cancel_all()
+        for request in (*self._ready, *self._second.values()):
+            self._end(request, STOPPED)
+        for request in self._ready:
+            del self._first[request.waiting_view.domain]
+        self._ready.clear()
+        self._second.clear()
+        for request in self._running.values():
+            if request.run is not None:
+                request.run.stop()
+        await _ended({*self._running, *self._looking}, patience)
+        for task in (*self._running, *self._looking):
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=1)
+        await _ended({*self._running, *self._looking}, CUT_SECONDS)
+
+
+async def _ended(tasks: set[asyncio.Task[None]], seconds: float) -> None:
+    if tasks:
+        await asyncio.wait(tasks, timeout=seconds)
+
+
+def _leaves_by_itself(entry: Entry | None) -> TypeGuard[Relayed | Delivered]:
+    return isinstance(entry, Relayed | Delivered)
+
+
+def _way(entry: Entry | None) -> tuple[object, ...]:
+    """By which way an entry's mail leaves; who may ask for it and whom it is for is not part of it."""
+    return (type(entry), entry.next_hop, entry.tls) if isinstance(entry, Held | Relayed) else (type(entry),)
 
 
 def _target(entry: Held, principal: Principal) -> HostPort | None:

@@ -7,31 +7,34 @@ come, many in one commit, and announced only when they are safe.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from restante.clock import Clock
+from restante.errors import RestanteError
 from restante.facts import Announce, ReleaseEnded, ReleaseStarted
-from restante.message import dsn
-from restante.model import DomainName, Envelope, ItemId, Order, Progress, Recipient, ReleaseView
-from restante.release import settling
+from restante.model import DomainName, Order, Progress, ReleaseView
+from restante.release import reports, settling
 from restante.release.feed import ReleaseFeed
-from restante.release.plan import Room
-from restante.spool.spool import Arrival, Settlement, Spool
+from restante.release.plan import MEASURED_SECONDS, Room
+from restante.spool.spool import Arrival, Spool
 from restante.transport.outcome import Carrier, CarryEnd, ItemOutcome
+
+STOPPED = "stopped"
+WINDOW_OVER = "the window is over"
+NO_REPORT = "451 4.3.0 refused, but the report of it could not be made"
 
 
 class Routes(Protocol):
     """What a run asks of the directory."""
 
     def waiting_domains(self, entry: str) -> Sequence[DomainName]:
-        """The domains with mail that belong to an entry."""
+        """The domains that belong to an entry, at least all of those with mail."""
         ...
 
     def can_route(self, domain: DomainName) -> bool:
-        """Whether there is anything to do with mail for that domain; a DSN that cannot leave is not made."""
+        """Whether mail for that domain can leave; a DSN that cannot is not made."""
         ...
 
     def arrived(self, domain: DomainName) -> None:
@@ -51,7 +54,10 @@ class Means:
 
 
 class Run:
-    """One release of one entry to one target. `until` is a monotonic time after which nothing is begun."""
+    """One release of one entry to one target. `until` is a monotonic time after which nothing is begun.
+
+    With `due_by`, only what may be tried by that wall time is offered.
+    """
 
     def __init__(
         self,
@@ -65,12 +71,15 @@ class Run:
     ) -> None:
         self._means = means
         self._carrier = carrier
-        self.view = replace(view, target=carrier.target, progress=Progress.RUNNING, started=means.clock.wall())
+        self._view = replace(view, target=carrier.target, progress=Progress.RUNNING, started=means.clock.wall())
+        self._delivered = self._deferred = self._failed = self._octets = 0
         self._until = until
         self._began = means.clock.monotonic()
-        self._unsettled: list[ItemOutcome] = []
+        self._drawing_since: float | None = None
+        self._unsettled: list[settling.Sorted] = []
         self._settling: asyncio.Task[None] | None = None
-        self._broken: Exception | None = None
+        self._broken = ""
+        self._stopped = ""
         self._feed = ReleaseFeed(
             means.spool,
             lambda: means.routes.waiting_domains(view.domain),
@@ -81,133 +90,179 @@ class Run:
             due_by=due_by,
         )
 
-    def stop_by(self, until: float) -> None:
-        """Lets it begin nothing after that monotonic time; what is on its way is finished."""
-        self._until = until if self._until is None else min(self._until, until)
-
-    async def run(self) -> ReleaseView:
-        """Carries it out; the view of its end."""
-        waiting = [self._means.spool.waiting(domain) for domain in self._means.routes.waiting_domains(self.view.domain)]
-        items, octets = sum(w.items for w in waiting), sum(w.octets for w in waiting)
-        self.view = replace(self.view, items=items, octets=octets)
-        view = self.view
-        self._means.announce(
-            ReleaseStarted(view.number, view.domain, view.requester, view.target, view.items, view.octets)
+    @property
+    def view(self) -> ReleaseView:
+        """How it stands."""
+        return replace(
+            self._view,
+            delivered=self._delivered,
+            deferred=self._deferred,
+            failed=self._failed,
+            octets_sent=self._octets,
         )
-        end = CarryEnd(error="stopped")
+
+    @property
+    def domains(self) -> Sequence[DomainName]:
+        """The domains that it draws from."""
+        return self._feed.domains
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it is too late to join it: it may have passed what has arrived since, or is to end."""
+        return self._feed.has_begun or bool(self._stopped)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether stop() was called."""
+        return bool(self._stopped)
+
+    def joined(self, until: float | None) -> None:
+        """Somebody else asks for the same: all is offered, for as long as either wants; only before has_begun."""
+        assert not self.has_begun, "it may have passed what the other has asked for"
+        self._until = later(self._until, until)
+        self._feed.due_by = None
+
+    def stop(self, why: str = STOPPED) -> None:
+        """Lets it begin nothing more; what is on its way is finished."""
+        self._stopped = self._stopped or why
+
+    async def run(self) -> None:
+        """Carries it out. What goes wrong is in the view, not raised; cancelling it leaves what was not reported."""
+        means = self._means
+        waiting = [means.spool.waiting(domain) for domain in means.routes.waiting_domains(self._view.domain)]
+        items, octets = sum(each.items for each in waiting), sum(each.octets for each in waiting)
+        view = self._view = replace(self._view, items=items, octets=octets)
+        means.announce(ReleaseStarted(view.number, view.domain, view.requester, view.target, items, octets))
+        end = CarryEnd(error=STOPPED)
         try:
             end = await self._carrier.carry(self._feed, self._report)
+        except Exception as error:  # noqa: BLE001 - a release that fails is a view with an error; its mail waits
+            end = CarryEnd(error=explained(error))
         finally:
             await self._finish(end)
-        return self.view
 
     async def _finish(self, end: CarryEnd) -> None:
         while self._settling is not None:
             await asyncio.wait([self._settling])
+        means = self._means
+        left = sum(means.spool.waiting(d).items for d in means.routes.waiting_domains(self._view.domain))
+        error = self._error(end, left)
         await self._feed.close()
-        error = str(self._broken or self._feed.error or end.error)
-        wall = self._means.clock.wall()
-        self.view = replace(self.view, progress=Progress.ENDED, ended=wall, error=error)
-        view = self.view
-        left = sum(self._means.spool.waiting(d).items for d in self._means.routes.waiting_domains(view.domain))
-        self._means.announce(
-            ReleaseEnded(
-                view.number,
-                view.domain,
-                view.requester,
-                view.target,
-                view.delivered,
-                view.deferred,
-                view.failed,
-                left,
-                view.octets_sent,
-                self._means.clock.monotonic() - self._began,
-                error,
-            )
-        )
+        self._view = replace(self._view, progress=Progress.ENDED, ended=means.clock.wall(), error=error)
+        seconds = means.clock.monotonic() - self._began
+        means.announce(ended(self.view, left, seconds))
+
+    def _error(self, end: CarryEnd, left: int) -> str:
+        """Why it ended before all was offered, or nothing."""
+        if self._broken or self._feed.error is not None:
+            return self._broken or explained(self._feed.error)
+        if end.error or not (left and self._feed.has_more):
+            return end.error
+        if self._stopped:
+            return self._stopped
+        return WINDOW_OVER if self._room().is_over else f"{self._view.target} has not taken all, and did not say why"
 
     def _room(self) -> Room:
+        """What is left of the window. Rates are measured from when the carrier began to draw: before, it dialled."""
+        if self._stopped:
+            return Room(0.0, None)
+        if self._until is None:
+            return Room(None, None)
         now = self._means.clock.monotonic()
-        spent = now - self._began
-        rate = self.view.octets_sent / spent if self.view.octets_sent and spent > 1 else None
-        return Room(None if self._until is None else self._until - now, rate)
+        if self._drawing_since is None:
+            self._drawing_since = now
+        spent = now - self._drawing_since
+        return Room(self._until - now, self._octets / spent if self._octets and spent >= MEASURED_SECONDS else None)
 
     # outcomes
 
     def _report(self, outcome: ItemOutcome) -> None:
-        self._unsettled.append(outcome)
-        if self._settling is None:
+        self._unsettled.append(settling.sort(outcome))
+        if self._settling is None and not self._broken:
             self._settling = asyncio.get_running_loop().create_task(self._settle_all())
 
     async def _settle_all(self) -> None:
         """Writes what has come; what comes meanwhile goes with the next commit."""
         try:
-            while self._unsettled and self._broken is None:
+            while self._unsettled:
                 outcomes, self._unsettled = self._unsettled, []
                 await self._settle(outcomes)
         except Exception as error:  # noqa: BLE001 - the run ends with it, and what was not written waits
-            self._broken = self._feed.error = error
+            self._broken = explained(error)
+            self._feed.error = error
         finally:
             self._settling = None
 
-    async def _settle(self, outcomes: Sequence[ItemOutcome]) -> None:
-        now = self._means.clock.wall()
-        settlements: list[Settlement] = []
-        sorted_ones = [settling.sort(outcome) for outcome in outcomes]
-        for outcome, results in zip(outcomes, sorted_ones, strict=True):
-            item = outcome.item
-            settlements.append(
-                Settlement(
-                    item.id,
-                    settling.remaining(item, results),
-                    results.detail,
-                    settling.next_attempt(item, results, now),
-                    await self._dsn(outcome, results, now) if results.refused else None,
-                )
+    async def _settle(self, outcomes: Sequence[settling.Sorted]) -> None:
+        means, now = self._means, self._means.clock.wall()
+        safe: list[tuple[settling.Sorted, Arrival | None]] = [
+            (results, None) if not results.refused else await self._with_report(results, now) for results in outcomes
+        ]
+        await means.spool.settle([settling.settlement(results, now, dsn) for results, dsn in safe])
+        number, target = self._view.number, self._view.target
+        for results, dsn in safe:
+            self._count(results)
+            for fact in settling.facts(results, number, target, None if dsn is None else dsn.id):
+                means.announce(fact)
+            if dsn is not None:
+                means.routes.arrived(dsn.envelopes[0][0])
+
+    def _count(self, results: settling.Sorted) -> None:
+        item = results.item
+        self._feed.settled(item.id)
+        if results.is_delivered:
+            self._delivered += 1
+        if results.deferred:
+            self._deferred += 1
+        if results.refused:
+            self._failed += 1
+        if results.delivered:
+            self._octets += item.size
+
+    async def _with_report(self, results: settling.Sorted, now: float) -> tuple[settling.Sorted, Arrival | None]:
+        """The outcomes with a DSN, where one is wanted and can leave. A report that cannot be made keeps its item."""
+        means = self._means
+        sender = results.item.envelope.reverse_path
+        if sender is None or not reports.wanted_by(results) or not means.routes.can_route(sender.domain):
+            return results, None
+        try:
+            report = await reports.failure_report(
+                means.spool, results, hostname=means.hostname, remote=self._view.target, now=now
             )
-        await self._means.spool.settle(settlements)
-        for outcome, results, settlement in zip(outcomes, sorted_ones, settlements, strict=True):
-            self._count(outcome.item.id, results, outcome.item.size)
-            dsn_id = settlement.dsn.id if settlement.dsn is not None else None
-            for fact in settling.facts(outcome.item, results, self.view.number, self.view.target, dsn_id):
-                self._means.announce(fact)
-            if settlement.dsn is not None:
-                self._means.routes.arrived(settlement.dsn.envelopes[0][0])
+        except RestanteError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one odd message must not stand in the way of all others' records
+            explained(error)
+            return settling.kept(results, NO_REPORT), None
+        return results, report
 
-    def _count(self, item: ItemId, results: settling.Sorted, octets: int) -> None:
-        self._feed.settled(item)
-        view = self.view
-        done = bool(results.delivered) and not results.deferred and not results.refused
-        self.view = replace(
-            view,
-            delivered=view.delivered + done,
-            deferred=view.deferred + bool(results.deferred),
-            failed=view.failed + bool(results.refused),
-            octets_sent=view.octets_sent + (octets if results.delivered else 0),
-        )
 
-    async def _dsn(self, outcome: ItemOutcome, results: settling.Sorted, now: float) -> Arrival | None:
-        """The failure report for the refused recipients, or None where none may be or can be sent."""
-        item = outcome.item
-        sender = item.envelope.reverse_path
-        wanted = [pair for pair in results.refused if dsn.wants_failure_report(item.envelope, pair[0])]
-        if sender is None or not wanted or not self._means.routes.can_route(sender.domain):
-            return None
-        content = await self._means.spool.content(item)
-        original = content if isinstance(content, bytes) else b""
-        if not isinstance(content, bytes):
-            async for piece in content:  # headers are in the first piece
-                original = piece
-                break
-        message = self._means.spool.new_id()
-        report = dsn.failure_report(
-            hostname=self._means.hostname,
-            message=message,
-            item=item,
-            failures=[(recipient, refused.status, refused.reply) for recipient, refused in wanted],
-            remote=self._carrier.target,
-            original=original,
-            now=now,
-        )
-        envelope = Envelope(None, (Recipient(sender),))
-        return Arrival(message, report, len(report), hashlib.sha256(report).digest(), [(sender.domain, envelope)], now)
+def later(one: float | None, other: float | None) -> float | None:
+    """The later of two ends; None is never."""
+    return None if one is None or other is None else max(one, other)
+
+
+def ended(view: ReleaseView, left: int, seconds: float) -> ReleaseEnded:
+    """The fact that a release is over."""
+    return ReleaseEnded(
+        view.number,
+        view.domain,
+        view.requester,
+        view.target,
+        view.delivered,
+        view.deferred,
+        view.failed,
+        left,
+        view.octets_sent,
+        seconds,
+        view.error,
+    )
+
+
+def explained(error: BaseException | None) -> str:
+    """An error for people; one that nobody expected goes to the event loop's handler too, with its traceback."""
+    if not isinstance(error, RestanteError):
+        message = "unexpected, in a release"
+        asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+        return f"{type(error).__name__}: {error}"
+    return str(error) or type(error).__name__
