@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -69,6 +70,7 @@ async def test_at_its_limit_a_hook_ends_with_all_that_it_has_started(tmp_path: P
     hook = sh(f"trap '' TERM; sh -c 'trap \"\" TERM; echo $$ >{child}; while :; do sleep 1; done' & wait", 120)
     running = asyncio.create_task(run_hook(hook, call="c", office="o", reason="r", clock=clock))
     await eventually(lambda: child.exists() and child.read_text())
+    await eventually(lambda: clock._sleepers)  # the hook can be quicker than its own timer
     await clock.turn(119)
     assert not running.done()
     await clock.turn(2)
@@ -86,6 +88,23 @@ async def test_a_cancelled_hook_leaves_nothing_running(tmp_path: Path) -> None:
     running.cancel()
     await asyncio.wait([running])
     await eventually(lambda: not is_alive(child))
+
+
+async def test_a_hook_that_is_cancelled_while_it_starts_leaves_nothing_running(tmp_path: Path) -> None:
+    """At whichever step of the start the stop comes."""
+    started = tmp_path / "pids"
+    started.touch()
+    for steps in range(20):
+        running = asyncio.create_task(run(sh(f"echo $$ >>{started}; sleep 600")))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running])
+    await asyncio.sleep(0.5)  # what was left behind has said so by now
+    left = [pid for pid in started.read_text().split() if Path(f"/proc/{pid}").exists()]
+    for pid in left:
+        os.killpg(int(pid), signal.SIGKILL)
+    assert left == []
 
 
 async def test_what_a_hook_leaves_behind_lives_on(tmp_path: Path) -> None:

@@ -79,15 +79,17 @@ async def _run(hook: Hook, environment: dict[str, str], output: _Output, clock: 
         raise
     finally:
         os.close(writing)
-    drained = await output.attach(reading)
-    try:
+    drained: asyncio.Task[None] | None = None
+    try:  # from here on the program runs: whatever happens, it is ended
+        drained = await output.attach(reading)
         if not await _within(process.wait(), hook.limit, clock):
             return f"not done after {hook.limit:g} s, and stopped"
     finally:
         if process.returncode is None:
             await _end_group(process)
         # What it printed last may still be in the pipe; a child that lives on may hold the pipe open for days.
-        await asyncio.wait([drained], timeout=0.2)
+        if drained is not None:
+            await asyncio.wait([drained], timeout=0.2)
     return _exit_error(process.returncode)
 
 
