@@ -43,6 +43,7 @@ from restante.release.requests import NoSuchEntry, Releases
 from restante.server.session import Limits, Services, Session
 from restante.smtp.client import Ahead
 from restante.spool.spool import Spool
+from restante.store.disk import Disk, make_folders
 from restante.store.sqlite import open_spool
 from restante.transport.maildir import MaildirCarrier
 from restante.transport.outcome import Carrier
@@ -356,9 +357,11 @@ def _allow_many_files() -> None:
 
 
 def _make_private(data: Path) -> None:
+    was_there = data.is_dir()
     try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(Disk(), data)  # its name must be safe: all that is acknowledged lies below it
     except OSError as error:
-        raise DataUnusable(f"the data directory {data} cannot be made: {error.strerror}") from None
+        if not (was_there and isinstance(error, PermissionError)):  # else the names above are in somebody else's care
+            raise DataUnusable(f"the data directory {data} cannot be made: {error.strerror}") from None
     if not os.access(data, os.W_OK | os.X_OK):
         raise DataUnusable(f"the data directory {data} cannot be written")

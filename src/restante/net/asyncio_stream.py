@@ -45,6 +45,8 @@ class AsyncioStream(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._tls: ssl.SSLObject | None = None
         self._peer = self._local = NOWHERE
+        self.received = 0
+        """Octets that have come in all."""
 
     # what asyncio calls
 
@@ -64,6 +66,7 @@ class AsyncioStream(asyncio.Protocol):
         """Keeps what came, and wakes the reader."""
         self._chunks.append(data)
         self._unread += len(data)
+        self.received += len(data)
         if self._unread > READ_AHEAD and not self._reading_paused:
             self._reading_paused = True
             assert self._transport is not None

@@ -1,12 +1,14 @@
 """Listens, and counts: each accepted connection becomes a task with a Stream, up to the configured number.
 
-One too many is told 421 and closed. Stopping closes the door first and leaves the sessions that run to their
-owner's patience; what is left then is aborted.
+One too many is told 421 and closed; it takes nobody's place meanwhile. Stopping closes the door first and leaves the
+sessions that run to their owner's patience; what is left then is aborted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Awaitable, Callable
 
 from restante.errors import RestanteError
@@ -30,12 +32,20 @@ class Listener:
         self._handler = handler
         self._most = connections
         self._sessions: dict[asyncio.Task[None], AsyncioStream] = {}
+        self._refused: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     @property
     def sessions(self) -> int:
-        """How many connections are open."""
-        return len(self._sessions)
+        """How many connections are served."""
+        return len(self._sessions) - len(self._refused)
+
+    @property
+    def port(self) -> int:
+        """The port; once the door is open, what the system chose where 0 was asked for."""
+        if self.address.port == 0 and self._server is not None:
+            return int(self._server.sockets[0].getsockname()[1])
+        return self.address.port
 
     async def start(self) -> None:
         """Opens the door. Raises CannotListen."""
@@ -44,11 +54,14 @@ class Listener:
                 lambda: AsyncioStream(self._opened), self.address.host, self.address.port, backlog=BACKLOG
             )
         except OSError as error:
-            raise CannotListen(f"cannot listen on {self.address}: {error.strerror or error}") from None
+            raise CannotListen(f"cannot listen on {self.address}: {_why(error)}") from None
 
     def _opened(self, stream: AsyncioStream) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(stream, refused=len(self._sessions) >= self._most))
+        refused = self.sessions >= self._most
+        task = asyncio.get_running_loop().create_task(self._serve(stream, refused=refused))
         self._sessions[task] = stream
+        if refused:
+            self._refused.add(task)
         task.add_done_callback(self._ended)
 
     async def _serve(self, stream: AsyncioStream, *, refused: bool) -> None:
@@ -62,6 +75,7 @@ class Listener:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._sessions.pop(task, None)
+        self._refused.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             asyncio.get_running_loop().call_exception_handler({"message": "a session failed", "exception": error})
 
@@ -80,3 +94,10 @@ class Listener:
             task.cancel()
         if self._sessions:
             await asyncio.wait(list(self._sessions), timeout=1)
+
+
+def _why(error: OSError) -> str:
+    """The system's own words; asyncio wraps them in a sentence that has the address again."""
+    if isinstance(error, socket.gaierror) or error.errno is None:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)

@@ -94,11 +94,26 @@ def _make_pair(certificate: Path, key: Path, hostname: str) -> None:
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(hostname)]), critical=False)
         .sign(private, hashes.SHA256())
     )
-    descriptor = os.open(key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(
-            private.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    secret = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    certificate.unlink(missing_ok=True)  # where one is, its key is whole and beside it, even after a power cut
+    _write_safely(key, secret)
+    _write_safely(certificate, signed.public_bytes(serialization.Encoding.PEM))
+
+
+def _write_safely(file: Path, content: bytes) -> None:
+    """Whole, with its name and those made before, or not at all."""
+    draft = file.with_name(file.name + ".tmp")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
+    draft.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -7,7 +7,7 @@ accepted; what grows beyond goes to the spool's writer piece by piece, and is ne
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 
 from restante.message.trace import HopCounter, received
@@ -55,7 +55,7 @@ class Intake:
         self._parameters = parameters
         self._wall = wall
         self.id: MessageId = spool.new_id()
-        self.by_domain: dict[DomainName, list[Recipient]] = {}
+        self.by_domain: dict[DomainName, dict[str, Recipient]] = {}
         self.recipients = 0
         self._chunks: list[bytes] = []
         self._kept = 0
@@ -77,9 +77,8 @@ class Intake:
 
     def add(self, domain: DomainName, recipient: Recipient) -> None:
         """One more recipient; a second RCPT for the same mailbox is one recipient."""
-        present = self.by_domain.setdefault(domain, [])
-        if all(recipient.mailbox != other.mailbox for other in present):
-            present.append(recipient)
+        present = self.by_domain.setdefault(domain, {})
+        if present.setdefault(recipient.mailbox.local, recipient) is recipient:
             self.recipients += 1
 
     async def take(self, data: bytes) -> None:
@@ -116,7 +115,7 @@ class Intake:
                 content,
                 self._size,
                 self._digest.digest(),
-                [(domain, self._envelope(recipients)) for domain, recipients in self.by_domain.items()],
+                [(domain, self._envelope(present.values())) for domain, present in self.by_domain.items()],
                 self._wall,
             )
         )
@@ -127,12 +126,14 @@ class Intake:
         if self._writer is not None:
             await self._writer.discard()
 
-    def _envelope(self, recipients: list[Recipient]) -> Envelope:
+    def _envelope(self, recipients: Iterable[Recipient]) -> Envelope:
         given = self._parameters
         return Envelope(self.reverse_path, tuple(recipients), given.body, given.smtputf8, given.ret, given.envid)
 
     def _trace(self) -> bytes:
-        only = next(iter(self.by_domain.values()))[0].mailbox if self.recipients == 1 else None
+        only = None
+        if self.recipients == 1:
+            [only] = [recipient.mailbox for present in self.by_domain.values() for recipient in present.values()]
         origin = self._origin
         protocol = origin.protocol
         if self._parameters.smtputf8:

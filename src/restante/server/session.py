@@ -3,6 +3,9 @@
 The reply to a message is promised, and settled when the spool has it on disk; the session reads on meanwhile, up to
 MOST_PROMISED messages, so that what one peer streams shares commits as what many peers send does. Before an ETRN is
 decided, all that this peer has sent is safe: it is part of what the ETRN releases.
+
+Each command and each content has the timeout once; what comes of it buys more time only at MIN_RATE, so that a peer
+that drips an octet at a time holds a connection no longer than one that is silent.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from restante.clock import Clock
 from restante.directory.entries import Directory, Held
 from restante.directory.routing import DomainRejected, RelayDenied, UnknownUser, route
 from restante.facts import Announce, CommandRefused, MessageAccepted, ReleaseDecided
-from restante.model import DomainName, Principal, Recipient
+from restante.model import MAX_ITEMS_PER_MESSAGE, DomainName, Principal, Recipient
 from restante.net.stream import InjectedBytes, Stream, StreamClosed, StreamTimeout
 from restante.release.requests import Answer, NotAllowed
 from restante.server import answers
@@ -43,6 +46,7 @@ from restante.smtp.server import (
 from restante.spool.spool import INLINE_LIMIT, Spool, SpoolBroken, SpoolFull
 
 MOST_PROMISED = 256
+MIN_RATE = 500.0  # octets a second, inside a command or content
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,9 @@ class Session:
         self._pending: set[asyncio.Future[None]] = set()
         self._leaving_by_itself: set[DomainName] = set()
         self._stopping = False
+        self._reading = False
+        self._steps = -1  # of the engine, when _patience was last renewed
+        self._patience = 0.0  # seconds left for what is under way
 
     def _features(self) -> Features:
         offered = self._stream.tls is None and self._services.tls() is not None
@@ -111,8 +118,16 @@ class Session:
     def stop(self) -> None:
         """Ends the session with 421 between commands; a message that is coming in may still arrive."""
         self._stopping = True
-        if self._intake is None and not self._pending:
+        self._leave_if_idle()
+
+    def _leave_if_idle(self) -> None:
+        """Says farewell, if that is wanted, while the peer is waited for and nothing is under way."""
+        if self._must_leave and self._reading and not self._pending:
             self._farewell()
+
+    @property
+    def _must_leave(self) -> bool:
+        return self._stopping and self._intake is None
 
     def _farewell(self) -> None:
         if self._engine.stage is not Stage.CLOSED:
@@ -121,33 +136,49 @@ class Session:
             self._stream.end()
 
     async def _converse(self) -> None:
-        engine, stream, timeout = self._engine, self._stream, self._services.limits.command_timeout
+        engine, timeout = self._engine, self._services.limits.command_timeout
         while True:
-            while (event := engine.next_event()) is not None:
+            while not self._must_leave and (event := engine.next_event()) is not None:
                 await self._handle(event)
                 engine = self._engine  # STARTTLS begins a new one
                 if engine.promised > MOST_PROMISED:
-                    self._flush()
                     await self._all_safe()
             self._flush()
             if engine.stage is Stage.CLOSED:
                 return
-            if self._stopping and self._intake is None:
+            if self._must_leave:
                 await self._all_safe()
                 self._farewell()
                 return
-            await stream.drain(timeout)
-            data = await stream.read(timeout)
+            await self._stream.drain(timeout)
+            data = await self._read(timeout)
             if not data:
                 return
             engine.receive(data)
+
+    async def _read(self, timeout: float) -> bytes:
+        """The next bytes, b"" at the end. Raises StreamClosed, StreamTimeout."""
+        now = self._services.clock.monotonic
+        if self._engine.steps != self._steps:
+            self._steps = self._engine.steps
+            self._patience = timeout
+        self._reading = True
+        before = now()
+        try:
+            data = await self._stream.read(self._patience)
+        finally:
+            self._reading = False
+        left = self._patience - (now() - before) + len(data) / MIN_RATE
+        self._patience = min(timeout, max(0.0, left))
+        return data
 
     def _flush(self) -> None:
         if data := self._engine.data_to_send():
             self._stream.write(data)
 
     async def _all_safe(self) -> None:
-        """Waits until no promise is open."""
+        """Says what is due, and waits until no promise is open."""
+        self._flush()
         while self._pending:
             await asyncio.wait(self._pending)
 
@@ -188,14 +219,15 @@ class Session:
     async def _start_tls(self) -> None:
         context = self._services.tls()
         assert context is not None, "it was not offered"
-        self._engine.answer(reply.READY_FOR_TLS)
         await self._all_safe()
-        if self._engine.unread or self._stream.unread:
+        if self._engine.unread or self._stream.unread:  # looked at before the answer: behind it comes the handshake
             raise InjectedBytes("bytes were sent behind STARTTLS")
+        self._engine.answer(reply.READY_FOR_TLS)
         self._flush()
         await self._stream.start_tls(context, server_side=True)
         self._origin = None
         self._engine = ServerEngine(self._features())
+        self._steps = -1
 
     async def _release_asked(self, event: ReleaseAsked) -> None:
         await self._all_safe()
@@ -226,6 +258,8 @@ class Session:
         found = route(self._services.directory(), event.mailbox, self._principal)
         if isinstance(found, UnknownUser | RelayDenied | DomainRejected):
             return self._refused(f"RCPT {event.mailbox}", answers.not_routed(found))
+        if found.domain not in intake.by_domain and len(intake.by_domain) >= MAX_ITEMS_PER_MESSAGE:
+            return self._refused("RCPT", answers.TOO_MANY_RECIPIENTS)
         parameters = event.parameters
         intake.add(found.domain, Recipient(found.mailbox, parameters.notify, parameters.orcpt))
         if not isinstance(found.entry, Held):
@@ -274,6 +308,7 @@ class Session:
             self._announce_accepted(intake)
             for domain in leaving:
                 self._services.arrived(domain)
+        self._leave_if_idle()
 
     def _announce_accepted(self, intake: Intake) -> None:
         self._services.announce(

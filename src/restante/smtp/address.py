@@ -41,7 +41,9 @@ def parse_domain(text: str) -> DomainName:
     if text.startswith("["):
         return DomainName(f"[{_literal(text)}]")
     lowered = text.lower()
-    if not lowered.isascii():
+    if not text.isascii():
+        if len(text) > MAX_DOMAIN:  # idna's time grows with the square of it (CVE-2024-3651)
+            raise AddressError("the domain name is too long")
         try:
             lowered = idna.encode(text, uts46=True).decode("ascii")
         except (idna.IDNAError, UnicodeError) as error:
@@ -56,6 +58,8 @@ def _literal(text: str) -> str:
     if not text.endswith("]"):
         raise AddressError(f"{text!r} is not an address literal")
     inside = text[1:-1]
+    if "%" in inside:  # a zone would be this machine's, and may hold anything (RFC 6874)
+        raise AddressError(f"{text!r} is not an address literal")
     try:
         if inside[:5].lower() == "ipv6:":
             return f"IPv6:{ipaddress.IPv6Address(inside[5:])}"
@@ -98,13 +102,15 @@ class Mailbox:
         return f"{local}@{self.domain}" if self.domain else local
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def _parse_mailbox(text: str) -> Mailbox:
     if len(text.encode("utf-8", "replace")) > MAX_PATH - 2:
         raise AddressError("the address is longer than RFC 5321 §4.5.3.1.3 allows")
     local, at, domain = text.rpartition("@")
     if not at or not local:
         raise AddressError(f"{text!r} is not local-part@domain")
+    if not local.isprintable():  # beyond ASCII too: NEL, LINE SEPARATOR and the like end lines for some readers
+        raise AddressError(f"{text!r} is not a mailbox (RFC 6531 §3.3, RFC 5198)")
     if _DOT_ATOM.fullmatch(local):
         return Mailbox(local, parse_domain(domain))
     quoted = _QUOTED.fullmatch(local)
@@ -120,7 +126,7 @@ def parse_reverse_path(text: str) -> Mailbox | None:
 
 def parse_forward_path(text: str) -> Mailbox:
     """What stands after `RCPT TO:`; `<postmaster>` has an empty domain (RFC 5321 §4.1.1.3). Raises AddressError."""
-    if text[1:-1].lower() == "postmaster" and text[:1] == "<":
+    if text.lower() == "<postmaster>":
         return Mailbox(text[1:-1], DomainName(""))
     return _inside(text)
 

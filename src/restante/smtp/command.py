@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TypeVar
 
 from restante.smtp import reply
@@ -81,7 +82,10 @@ _Choice = TypeVar("_Choice", Body, Ret)
 
 
 def split_line(line: bytes) -> tuple[str, str]:
-    """Verb in upper case, and argument, of a line without its CRLF. Text that is no UTF-8 raises CommandError."""
+    """Verb in upper case, and argument, of a line without its CRLF. Raises CommandError.
+
+    A verb is ASCII: to Python, a dotless i in upper case is an I.
+    """
     try:
         text = line.decode()
     except UnicodeDecodeError:
@@ -89,9 +93,12 @@ def split_line(line: bytes) -> tuple[str, str]:
     verb, _, argument = text.partition(" ")
     if "\t" in verb:  # a tab parts verb and argument too (Postfix, Sendmail)
         verb, _, argument = text.partition("\t")
+    if not verb.isascii():
+        raise CommandError(reply.UNKNOWN_COMMAND)
     return verb.upper(), argument.strip(" \t")
 
 
+@lru_cache(maxsize=1024)
 def parse_mail(argument: str) -> tuple[Mailbox | None, MailParameters]:
     """Reverse-path and parameters of `MAIL`. Raises CommandError."""
     path, given = _path_and_parameters(argument, "FROM:")
@@ -104,6 +111,7 @@ def parse_mail(argument: str) -> tuple[Mailbox | None, MailParameters]:
         raise CommandError(Reply(501, _one_line(error), "5.1.7")) from None
 
 
+@lru_cache(maxsize=1024)
 def parse_rcpt(argument: str, *, smtputf8: bool = False) -> tuple[Mailbox, RcptParameters]:
     """Forward-path and parameters of `RCPT`; `smtputf8` is what MAIL has said. Raises CommandError."""
     path, given = _path_and_parameters(argument, "TO:")
@@ -119,7 +127,7 @@ def parse_rcpt(argument: str, *, smtputf8: bool = False) -> tuple[Mailbox, RcptP
 def parse_bdat(argument: str) -> tuple[int, bool]:
     """Octets of the chunk, and whether it is the last (RFC 3030 §2). Raises CommandError."""
     size, _, last = argument.partition(" ")
-    if not (size.isascii() and size.isdigit() and len(size) <= 18) or last.upper() not in ("", "LAST"):
+    if not (argument.isascii() and size.isdigit() and len(size) <= 18) or last.upper() not in ("", "LAST"):
         raise CommandError(Reply(501, "Syntax: BDAT octets [LAST]", "5.5.4"))
     return int(size), bool(last)
 
@@ -131,8 +139,8 @@ def encode_xtext(text: str) -> str:
 
 def decode_xtext(text: str) -> str:
     """The text that an xtext stands for (RFC 3461 §4)."""
-    raw = re.sub(r"\+([0-9A-F]{2})", lambda match: chr(int(match[1], 16)), text)
-    return raw.encode("latin-1", "replace").decode("utf-8", "replace")
+    raw = re.sub(rb"\+([0-9A-F]{2})", lambda match: bytes([int(match[1], 16)]), text.encode())
+    return raw.decode("utf-8", "replace")
 
 
 def _one_line(error: Exception) -> str:
@@ -169,15 +177,17 @@ def _mail_parameters(given: dict[str, str | None]) -> MailParameters:
     size = _size(given.pop("SIZE")) if "SIZE" in given else None
     body = _choice(Body, "BODY", given.pop("BODY")) if "BODY" in given else None
     ret = _choice(Ret, "RET", given.pop("RET")) if "RET" in given else None
-    envid = given.pop("ENVID", "")
-    if envid is None or not _XTEXT.fullmatch(envid) or len(envid) > 100:
-        raise _bad_value("ENVID")
+    envid: str | None = None
+    if "ENVID" in given:
+        envid = given.pop("ENVID")
+        if not envid or not _XTEXT.fullmatch(envid) or len(envid) > 100:
+            raise _bad_value("ENVID")
     smtputf8 = "SMTPUTF8" in given
     if given.pop("SMTPUTF8", None) is not None:
         raise _bad_value("SMTPUTF8")
     if given:
         raise _unknown(given)
-    return MailParameters(size, body, smtputf8, ret, envid or None)
+    return MailParameters(size, body, smtputf8, ret, envid)
 
 
 def _size(value: str | None) -> int:

@@ -57,26 +57,29 @@ class DataDecoder:
         self._first = True
         self.ended = False
 
-    def feed(self, unread: bytearray) -> bytes:
-        """The content in `unread`, which it empties up to the end of DATA; `ended` tells whether that was reached."""
+    def feed(self, unread: bytes, start: int = 0) -> tuple[bytes, int]:
+        """The content in `unread` from `start` on, and the position behind what was used of it.
+
+        All of it is used, unless the end of DATA is in it: then `ended` is set, and what stands behind is left.
+        """
         assert not self.ended
-        data = self._held + bytes(unread)
+        data = self._held + unread[start:]
         end = data.find(_END)
         if end >= 0:
             self.ended = True
-            del unread[: end + len(_END) - len(self._held)]
+            used = start + end + len(_END) - len(self._held)
             raw, self._held = data[: end + 2], b""
         else:
-            unread.clear()
+            used = len(unread)
             keep = _dangling(data)
             raw, self._held = data[: len(data) - keep], data[len(data) - keep :]
         if not raw:
-            return b""
+            return b"", used
         content = raw.replace(b"\r\n.", b"\r\n") if b"\r\n." in raw else raw
         if self._first:
             self._first = False
             content = content[2:]
-        return content
+        return content, used
 
 
 def _dangling(data: bytes) -> int:

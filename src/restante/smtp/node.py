@@ -98,6 +98,8 @@ def _address(text: str) -> IPAddress | None:
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if bare[:5].lower() == "ipv6:":
         bare = bare[5:]
+    if "%" in bare:  # a zone is no part of an address that others know, and may hold anything
+        return None
     try:
         return ipaddress.ip_address(bare)
     except ValueError:

@@ -7,7 +7,7 @@ malformed, and gives whole replies; what is no reply at all raises, and the conn
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MAX_REPLY_LINE = 4096  # RFC 5321 §4.5.3.1.5 says 512; some servers talk more
 MAX_REPLY_LINES = 256
@@ -22,6 +22,7 @@ class Reply:
     enhanced: str = ""
     more: tuple[str, ...] = ()
     """Lines that stand before `text`; EHLO's first line is the first of them."""
+    _encoded: bytes = field(default=b"", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not 200 <= self.code <= 599:
@@ -53,9 +54,11 @@ class Reply:
         return (*self.more, self.text)
 
     def __bytes__(self) -> bytes:
-        status = f"{self.enhanced} " if self.enhanced else ""
-        before = "".join(f"{self.code}-{status}{line}\r\n" for line in self.more)
-        return f"{before}{self.code} {status}{self.text}\r\n".encode()
+        if not self._encoded:  # most replies are said a thousand times
+            status = f"{self.enhanced} " if self.enhanced else ""
+            before = "".join(f"{self.code}-{status}{line}\r\n" for line in self.more)
+            object.__setattr__(self, "_encoded", f"{before}{self.code} {status}{self.text}\r\n".encode())
+        return self._encoded
 
     def __str__(self) -> str:
         status = f"{self.enhanced} " if self.enhanced else ""
@@ -89,7 +92,7 @@ class ReplyReader:
 
     def next_reply(self) -> Reply | None:
         """The next whole reply, or None when more bytes are needed. Raises MalformedReply."""
-        while (end := self._unread.find(b"\n")) >= 0:
+        while (end := self._unread.find(b"\n", 0, MAX_REPLY_LINE + 1)) >= 0:
             line = bytes(self._unread[:end]).rstrip(b"\r")
             del self._unread[: end + 1]
             if (reply := self._take(line)) is not None:
@@ -100,7 +103,7 @@ class ReplyReader:
 
     def _take(self, line: bytes) -> Reply | None:
         match = _REPLY_LINE.fullmatch(line)
-        if match is None or len(line) > MAX_REPLY_LINE:
+        if match is None:
             raise MalformedReply(f"not a reply: {line[:80]!r}")
         code, mark, rest = match.groups()
         if self._lines and code != self._code:
@@ -150,5 +153,6 @@ BARE_LINE_END = Reply(554, "Message has a bare CR, LF or NUL (RFC 5321 2.3.8)", 
 TOO_LARGE = Reply(552, "Message size exceeds the fixed limit", "5.3.4")
 SHUTTING_DOWN = Reply(421, "Service shutting down, try again later", "4.3.2")
 IDLE_TOO_LONG = Reply(421, "Timed out waiting for input", "4.4.2")
+TOO_MANY_ERRORS = Reply(421, "Too many errors", "4.7.0")
 TOO_MANY_CONNECTIONS = Reply(421, "Too many connections, try again later", "4.7.0")
 LOCAL_FAULT = Reply(451, "Local error in processing, try again later", "4.3.0")

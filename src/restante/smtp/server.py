@@ -132,7 +132,7 @@ class ContentArrived:
 
 @dataclass(frozen=True, slots=True)
 class TransactionDropped:
-    """RSET, a greeting or a failed chunk has ended the transaction; what was kept of it is to be forgotten."""
+    """RSET, QUIT or a failed chunk has ended the transaction; what was kept of it is to be forgotten."""
 
 
 Question = Greeted | TlsAsked | ReleaseAsked | TransactionOpened | RecipientNamed | ContentEnded
@@ -190,8 +190,11 @@ class ServerEngine:
 
     def __init__(self, features: Features) -> None:
         self.features = features
+        self.steps = 0
+        """Command lines, chunks and contents taken so far: a deadline is for each, not for each piece that comes."""
         self._stage = Stage.CONNECTED
-        self._unread = bytearray()
+        self._unread = b""
+        self._at = 0  # how much of it is used
         self._skipping_line = False
         self._unsent: deque[bytes | Promise] = deque()
         self._open: Stage | None = None  # a question is open: the stage that a positive answer leads to
@@ -212,7 +215,7 @@ class ServerEngine:
     @property
     def unread(self) -> int:
         """Octets received and not yet used; after a positive answer to STARTTLS more than 0 is an injection."""
-        return len(self._unread)
+        return len(self._unread) - self._at
 
     @property
     def refusal(self) -> Reply | None:
@@ -224,8 +227,10 @@ class ServerEngine:
         self._unsent.append(f"220 {self.features.hostname} ESMTP restante\r\n".encode())
 
     def receive(self, data: bytes) -> None:
-        """Takes what the peer sent, cut anywhere."""
-        self._unread += data
+        """Takes what the peer sent, cut anywhere. After the end of the session it is not looked at."""
+        if self._stage is not Stage.CLOSED:
+            self._unread = self._unread[self._at :] + data  # mostly nothing is left: then this copies nothing
+            self._at = 0
 
     def data_to_send(self) -> bytes:
         """The replies that are due, in order, up to the first that was only promised."""
@@ -270,51 +275,51 @@ class ServerEngine:
     def close(self, farewell: Reply) -> None:
         """Says 421 (or the like) behind what is due, and takes nothing more."""
         self._say(farewell)
-        self._stage = Stage.CLOSED
-        self._unread.clear()
+        self._end()
 
     def next_event(self) -> Event | None:
         """The next question or notice, or None when more bytes are needed."""
         assert self._open is None, "answer() the last question first"
-        while self._stage not in (Stage.TURNED, Stage.CLOSED):
+        while self._stage is not Stage.TURNED:
             if self._stage is Stage.CONTENT:
-                event, more = self._next_content()
-                if event is not None or not more:
-                    return event
-                continue
-            line = self._next_line()
-            if line is None:
-                return None
-            if (event := self._command(line)) is not None:
+                event = self._next_content()
+                if event is None and self._stage is Stage.CONTENT:
+                    break
+            elif (line := self._next_line()) is not None:
+                event = self._command(line)
+            else:
+                break
+            if event is not None:
                 return event
+        if self._at == len(self._unread):  # let go of what was read
+            self._unread, self._at = b"", 0
         return None
 
     # lines
 
     def _next_line(self) -> bytes | None:
-        unread = self._unread
-        while True:
-            end = unread.find(b"\n")
-            if end < 0:
-                self._too_long()
-                return None
-            line = bytes(unread[:end])
-            del unread[: end + 1]
+        while (end := self._unread.find(b"\n", self._at)) >= 0:
+            line = self._unread[self._at : end]
+            self._at = end + 1
+            self.steps += 1
             whole = line.endswith(b"\r")
             if self._skipping_line:  # answered already, at its bare LF or its length
                 self._skipping_line = not whole
                 continue
-            if whole and len(line) < MAX_COMMAND_LINE and not (b"\r" in line[:-1] or b"\0" in line):
+            length = len(line)
+            if whole and length < MAX_COMMAND_LINE and line.find(b"\r") == length - 1 and b"\0" not in line:
                 return line[:-1]
             self._skipping_line = not whole
-            self._refuse(reply.LINE_TOO_LONG if len(line) >= MAX_COMMAND_LINE else reply.BAD_LINE_END)
+            self._refuse(reply.LINE_TOO_LONG if length >= MAX_COMMAND_LINE else reply.BAD_LINE_END)
+        if self.unread >= MAX_COMMAND_LINE:
+            self._too_long()
+        return None
 
     def _too_long(self) -> None:
-        if len(self._unread) >= MAX_COMMAND_LINE:
-            if not self._skipping_line:
-                self._refuse(reply.LINE_TOO_LONG)
-                self._skipping_line = True
-            del self._unread[:-1]  # the last may be the CR of its end
+        if not self._skipping_line:
+            self._skipping_line = True
+            self._refuse(reply.LINE_TOO_LONG)
+        self._unread, self._at = self._unread[-1:], 0  # the last may be the CR of its end
 
     def _command(self, line: bytes) -> Event | None:
         try:
@@ -327,7 +332,7 @@ class ServerEngine:
         except CommandError as error:
             self._refuse(error.reply)
             return None
-        if isinstance(event, Question):
+        if event is not None and not isinstance(event, TransactionDropped):
             self._open = rule.then
         return event
 
@@ -338,7 +343,11 @@ class ServerEngine:
         self._errors += 1
         self._say(refusal)
         if self._errors > MAX_ERRORS:
-            self.close(Reply(421, "Too many errors", "4.7.0"))
+            self.close(reply.TOO_MANY_ERRORS)
+
+    def _end(self) -> None:
+        self._stage = Stage.CLOSED
+        self._unread, self._at = b"", 0
 
     def _decided(self, *, positive: bool) -> None:
         assert self._open is not None
@@ -416,74 +425,83 @@ class ServerEngine:
         """DATA with no recipient accepted."""
         raise CommandError(reply.NO_RECIPIENTS)
 
-    def bdat(self, argument: str) -> None:
-        """BDAT, wherever it comes: its octets must be swallowed even where it is refused (RFC 3030 §2)."""
-        left, last = parse_bdat(argument)
+    def bdat(self, argument: str) -> Event | None:
+        """BDAT, wherever it comes: its octets must be swallowed even where it is refused (RFC 3030 §2).
+
+        One without a true count ends the transaction, lest the next chunks are taken for the whole message.
+        """
+        try:
+            left, last = parse_bdat(argument)
+        except CommandError as error:
+            self._refuse(error.reply)
+            return self._drop()
         refusal = None
         if self._stage not in (Stage.ADDRESSED, Stage.CHUNKING):
             refusal = reply.NO_RECIPIENTS if self._stage is Stage.OPENED else reply.BAD_SEQUENCE
         self._chunk = _Chunk(left, self._stage, last=last, refusal=refusal)
         self._stage = Stage.CONTENT
+        return None
 
     def quit(self, argument: str) -> Event | None:
         """QUIT."""
         if argument:
             raise CommandError(reply.NO_ARGUMENT_TAKEN)
         self._say(reply.BYE)
-        dropped = self._drop()
-        self._stage = Stage.CLOSED
-        self._unread.clear()
-        return dropped
+        self._end()
+        return self._drop()
 
     def simple(self, answer: Reply) -> None:
         """Whatever has one answer, always."""
         self._say(answer)
 
     def _drop(self) -> Event | None:
-        if self._stage is not Stage.CONNECTED:
+        if self._stage not in (Stage.CONNECTED, Stage.CLOSED):
             self._stage = Stage.READY
         dropped, self._transaction = self._transaction is not None, None
         return TransactionDropped() if dropped else None
 
     # content
 
-    def _next_content(self) -> tuple[Event | None, bool]:
-        """The next event of the content, and whether to go on if there is none."""
+    def _next_content(self) -> Event | None:
+        """The next event of the content; None when more octets are needed, or a chunk has ended without one."""
         if self._chunk is not None:
             return self._next_of_chunk(self._chunk)
         transaction = self._transaction
         assert transaction is not None
-        assert transaction.decoder is not None
-        if transaction.decoder.ended:
-            return self._content_end(), True
-        if not self._unread:
-            return None, False
-        data = transaction.decoder.feed(self._unread)
-        arrived = self._arrived(transaction, data)
-        return arrived, arrived is not None or transaction.decoder.ended
+        decoder = transaction.decoder
+        assert decoder is not None
+        if not decoder.ended:
+            if self._at == len(self._unread):
+                return None
+            data, self._at = decoder.feed(self._unread, self._at)
+            if (arrived := self._arrived(transaction, data)) is not None or not decoder.ended:
+                return arrived
+        return self._content_end()
 
-    def _next_of_chunk(self, chunk: _Chunk) -> tuple[Event | None, bool]:
+    def _next_of_chunk(self, chunk: _Chunk) -> Event | None:
         if chunk.left:
-            if not self._unread:
-                return None, False
-            data = bytes(self._unread[: chunk.left])
-            del self._unread[: len(data)]
+            data = self._unread[self._at : self._at + chunk.left]
+            self._at += len(data)
             chunk.left -= len(data)
             if chunk.refusal is None:
                 assert self._transaction is not None
-                return self._arrived(self._transaction, data), True
-            return None, True
+                if (arrived := self._arrived(self._transaction, data)) is not None:
+                    return arrived
+            if chunk.left:
+                return None
         self._chunk = None
-        return self._chunk_end(chunk), True
+        return self._chunk_end(chunk)
 
     def _chunk_end(self, chunk: _Chunk) -> Event | None:
         if chunk.refusal is not None:
-            self._refuse(chunk.refusal)
+            self.steps += 1
             self._stage = chunk.came_in
+            self._refuse(chunk.refusal)
             return self._drop()  # the client has to begin again, and may have pipelined that already
         assert self._transaction is not None
         if chunk.last:
             return self._content_end()
+        self.steps += 1
         if self._transaction.refusal is not None:
             self._say(self._transaction.refusal)
             return self._drop()
@@ -510,6 +528,7 @@ class ServerEngine:
         assert transaction is not None
         if transaction.check is not None and transaction.check.broken_at_end and transaction.refusal is None:
             transaction.refusal = reply.BARE_LINE_END
+        self.steps += 1
         self._ended = True
         self._open = Stage.READY
         return ContentEnded()

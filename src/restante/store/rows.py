@@ -58,5 +58,5 @@ def item_rows(arrival: Arrival) -> list[tuple[ItemId, DomainName, bytes, int, fl
     size, arrived, rank = arrival.size, arrival.arrived, -arrival.priority
     return [
         (identifier, domain, _encode_envelope(envelope), size, arrived, rank, WAITING, 0, 0.0, "")
-        for identifier, (domain, envelope) in zip(numbered(arrival.id), arrival.envelopes, strict=False)
+        for (domain, envelope), identifier in zip(arrival.envelopes, numbered(arrival.id), strict=False)
     ]
