@@ -30,7 +30,7 @@ PEERS = CHECKOUT / ".peers" / "root"
 SETTINGS = """\
 relay_domains = {domain}
 fast_flush_domains = {domain}
-transport_maps = inline:{{{domain}=hold:[127.0.0.1]:{port}}}
+transport_maps = inline:{{{domain}=hold:[{address}]:{port}}}
 defer_transports = hold
 in_flow_delay = 0
 """
@@ -107,12 +107,13 @@ def wait_for(office: Office, messages: int, seconds: float = 120.0) -> None:
 
 
 class Restante:
-    """`restante serve` with a configuration of its own."""
+    """`restante serve` with a configuration of its own. `next_hop` is a port here, or an address and a port."""
 
-    def __init__(self, next_hop: int) -> None:
+    def __init__(self, next_hop: int | tuple[str, int], settings: str = "") -> None:
         self.name = "restante"
         self.port = free_port()
-        self._next_hop = next_hop
+        self._next_hop = "{}:{}".format(*_hop(next_hop))
+        self._settings = settings
         self._folder = fresh_folder("restante")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -134,8 +135,9 @@ service = "mx"
 
 [domains."{DOMAIN}"]
 action       = "hold"
-next_hop     = "127.0.0.1:{self._next_hop}"
+next_hop     = "{self._next_hop}"
 release_from = ["127.0.0.1"]
+{self._settings}
 """
         )
         log = self._folder / "log"
@@ -185,6 +187,10 @@ release_from = ["127.0.0.1"]
         return "\n".join(log.read_text().splitlines()[-10:]) if log.exists() else ""
 
 
+def _hop(next_hop: int | tuple[str, int]) -> tuple[str, int]:
+    return ("127.0.0.1", next_hop) if isinstance(next_hop, int) else next_hop
+
+
 def postfix_root() -> Path:
     """Where script/peers has unpacked Postfix; runs it where it has not yet. Raises BenchError."""
     if not (PEERS / "usr/sbin/smtp-source").exists():
@@ -197,7 +203,7 @@ def postfix_root() -> Path:
 class Postfix:
     """A stock Postfix that holds test.example until ETRN (its manual, ETRN_README)."""
 
-    def __init__(self, next_hop: int, settings: str = "") -> None:
+    def __init__(self, next_hop: int | tuple[str, int], settings: str = "") -> None:
         if os.geteuid() != 0:
             raise BenchError("Postfix starts as root only; `--only restante` measures restante alone")
         postfix_root()
@@ -205,7 +211,9 @@ class Postfix:
         RUN.mkdir(parents=True, exist_ok=True)
         tempfile.tempdir = str(RUN)  # where the stories' Postfix makes its folder: not in /tmp, which may be memory
         try:
-            self._postfix = peers.Postfix("office", SETTINGS.format(domain=DOMAIN, port=next_hop) + settings)
+            address, port = _hop(next_hop)
+            text = SETTINGS.format(domain=DOMAIN, address=address, port=port) + settings
+            self._postfix = peers.Postfix("office", text)
         finally:
             tempfile.tempdir = None
         self.port = self._postfix.port

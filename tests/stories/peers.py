@@ -64,7 +64,7 @@ mydestination =
 alias_maps =
 alias_database =
 local_recipient_maps =
-inet_interfaces = 127.0.0.1
+inet_interfaces = {interfaces}
 inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
 smtpd_peername_lookup = no
@@ -87,7 +87,7 @@ virtual_gid_maps = static:{gid}
 """
 
 MASTER_CF = """\
-127.0.0.1:{port} inet n - n - - smtpd
+{address}:{port} inet n - n - - smtpd
 pickup     unix  n - n 60    1 pickup
 cleanup    unix  n - n -     0 cleanup
 qmgr       unix  n - n 300   1 qmgr
@@ -131,11 +131,12 @@ def run(*argv: str | Path, status: int | None = 0, timeout: float = 60) -> subpr
 
 class Postfix:
     """One Postfix. `settings` are lines of main.cf that say what it is; give a port if a peer must know it before.
+    It listens on loopback, or with `everywhere` on all addresses (of a network namespace).
 
     Its master is started as such, and not by `postfix start`, whose scripts expect an installed package around them.
     """
 
-    def __init__(self, name: str, settings: str, *, port: int = 0) -> None:
+    def __init__(self, name: str, settings: str, *, port: int = 0, everywhere: bool = False) -> None:
         if os.geteuid() != 0:
             not_here("Postfix must be started by root")
         self.name = name
@@ -156,10 +157,12 @@ class Postfix:
                 group=GROUP,
                 uid=owner.pw_uid,
                 gid=owner.pw_gid,
+                interfaces="all" if everywhere else "127.0.0.1",
                 settings=settings,
             )
         )
-        (self.dir / "conf/master.cf").write_text(MASTER_CF.format(port=self.port))
+        address = "0.0.0.0" if everywhere else "127.0.0.1"
+        (self.dir / "conf/master.cf").write_text(MASTER_CF.format(address=address, port=self.port))
         long_ago = time.time() - 3600  # Postfix waits two seconds for a main.cf that looks as if it was being edited
         os.utime(self.dir / "conf/main.cf", (long_ago, long_ago))
         self._master: subprocess.Popen[bytes] | None = None
