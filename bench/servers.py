@@ -32,7 +32,6 @@ relay_domains = {domain}
 fast_flush_domains = {domain}
 transport_maps = inline:{{{domain}=hold:[{address}]:{port}}}
 defer_transports = hold
-in_flow_delay = 0
 """
 
 

@@ -120,7 +120,9 @@ class App:
         for note in self._settings.notes:
             log.say("note", text=note)
         self._tls = self._server_context(self._settings)
-        self._spool = await open_spool(self._settings.data / "spool", wall=self._clock.wall)
+        self._spool = await open_spool(
+            self._settings.data / "spool", wall=self._clock.wall, announce=self._facts.announce
+        )
         self._releases = self._make_releases(self._spool)
         self._caller = Caller(
             plans_of(self._settings), self._call_means(self._releases), state=self._settings.data / "calls.json"
@@ -137,6 +139,7 @@ class App:
         self._caller.start()
         self._releases.wake_all()
         gc.collect()
+        gc.set_threshold(25_000, 20, 50)
         gc.freeze()  # what was made at start stays: no collection need look at it again
 
     async def until_stopped(self) -> None:

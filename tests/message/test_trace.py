@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from restante.message.trace import MAX_HEADER, HopCounter, date, received
+from restante.message.trace import MAX_HEADER, HopCounter, date, opening, received
 from restante.model import Mailbox, MessageId, Principal
 
 PEER = Principal(ipaddress.ip_address("192.0.2.7"))
@@ -26,15 +26,8 @@ def field(
     wall: float = 1_767_225_600.9,
 ) -> str:
     """The field of a message to office.example."""
-    return received(
-        name=name,
-        principal=principal,
-        hostname="office.example",
-        protocol="ESMTPS",
-        message=MessageId(7 << 40),
-        recipient=recipient,
-        wall=wall,
-    ).decode("ascii")
+    begun = opening(name=name, principal=principal, hostname="office.example", protocol="ESMTPS")
+    return received(begun, MessageId(7 << 40), recipient, wall).decode("ascii")
 
 
 def test_the_field_of_a_message_to_one() -> None:

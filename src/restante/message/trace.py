@@ -19,29 +19,21 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def received(
-    *,
-    name: str,
-    principal: Principal,
-    hostname: str,
-    protocol: str,
-    message: MessageId,
-    recipient: Mailbox | None,
-    wall: float,
-) -> bytes:
-    """Our Received field with its line end. `recipient` is told only where it is the only one (RFC 5321 §7.6).
+def opening(*, name: str, principal: Principal, hostname: str, protocol: str) -> str:
+    """What the Received fields of one session have in common.
 
     `protocol` is from the registry of RFC 3848 and 6531: ESMTP, ESMTPS, UTF8SMTP, ...
     """
     who = _UNSAFE.sub("?", name[:255]) or "?"
     proof = f" user={_UNSAFE.sub('?', principal.login)}" if principal.login else ""
     literal = f"IPv6:{principal.address}" if principal.address.version == 6 else str(principal.address)
+    return f"Received: from {who} ([{literal}]{proof})\r\n\tby {hostname} (restante) with {protocol} id "
+
+
+def received(opening: str, message: MessageId, recipient: Mailbox | None, wall: float) -> bytes:
+    """A Received field with its line end. `recipient` is told only where it is the only one (RFC 5321 §7.6)."""
     meant = f"\r\n\tfor <{recipient}>" if recipient is not None and recipient.is_ascii else ""
-    return (
-        f"Received: from {who} ([{literal}]{proof})\r\n"
-        f"\tby {hostname} (restante) with {protocol} id {write_message_id(message)}{meant};\r\n"
-        f"\t{date(int(wall))}\r\n"
-    ).encode()
+    return f"{opening}{write_message_id(message)}{meant};\r\n\t{date(int(wall))}\r\n".encode()
 
 
 @lru_cache(maxsize=4)

@@ -13,15 +13,41 @@ import socket
 import ssl
 from collections.abc import Callable
 from typing import Protocol, cast
+from weakref import WeakKeyDictionary
 
 from restante.net.stream import InjectedBytes, StreamClosed, StreamTimeout
 from restante.smtp.node import IPAddress
 
 READ_AHEAD = 256 * 1024
 WRITE_AHEAD = 256 * 1024
+WRITE_AT_ONCE = 64 * 1024
 HANDSHAKE_SECONDS = 60.0
 CLOSE_SECONDS = 5.0
 NOWHERE = (ipaddress.ip_address("0.0.0.0"), 0)  # noqa: S104 - a peer without an address, as in a test
+
+
+class _Outbox:
+    """Streams of one loop with something to send: all of it leaves at the end of the loop's turn.
+
+    A write wakes whoever reads it, who then wants the processor: it is given up once a turn, not once a reply.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._streams: list[AsyncioStream] = []
+
+    def add(self, stream: AsyncioStream) -> None:
+        if not self._streams:
+            self._loop.call_soon(self._flush)
+        self._streams.append(stream)
+
+    def _flush(self) -> None:
+        streams, self._streams = self._streams, []
+        for stream in streams:
+            stream.flush()
+
+
+_outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Outbox] = WeakKeyDictionary()
 
 
 class AsyncioStream(asyncio.Protocol):
@@ -29,6 +55,12 @@ class AsyncioStream(asyncio.Protocol):
 
     def __init__(self, opened: Callable[[AsyncioStream], None] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
+        outbox = _outboxes.get(self._loop)
+        if outbox is None:
+            outbox = _outboxes[self._loop] = _Outbox(self._loop)
+        self._outbox = outbox
+        self._unsent: list[bytes] = []
+        self._unsent_octets = 0
         self._opened = opened
         self._transport: asyncio.Transport | None = None
         self._chunks: list[bytes] = []
@@ -157,9 +189,23 @@ class AsyncioStream(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Queues bytes to be sent."""
-        if data and not self._gone:
+        if not data or self._gone:
+            return
+        if not self._unsent:
+            self._outbox.add(self)
+        self._unsent.append(data)
+        self._unsent_octets += len(data)
+        if self._unsent_octets > WRITE_AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hands to the transport what write() has gathered."""
+        unsent = self._unsent
+        if unsent and not self._gone:
             assert self._transport is not None
-            self._transport.write(data)
+            self._transport.write(unsent[0] if len(unsent) == 1 else b"".join(unsent))
+        self._unsent = []
+        self._unsent_octets = 0
 
     async def drain(self, timeout: float | None = None) -> None:
         """Waits until little is queued. Raises StreamClosed, StreamTimeout."""
@@ -181,6 +227,7 @@ class AsyncioStream(asyncio.Protocol):
         if self._gone or self._ended:
             raise StreamClosed("the connection was closed before the TLS handshake")
         assert self._transport is not None
+        self.flush()
         try:
             transport = await self._loop.start_tls(
                 self._transport,
@@ -202,6 +249,7 @@ class AsyncioStream(asyncio.Protocol):
 
     def end(self) -> None:
         """Closes when what is queued has been sent."""
+        self.flush()
         if self._transport is not None and not self._gone:
             self._transport.close()
 

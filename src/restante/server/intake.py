@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Iterable
-from dataclasses import dataclass
 
-from restante.message.trace import HopCounter, received
+from restante.message.trace import HopCounter, opening, received
 from restante.model import DomainName, Envelope, Mailbox, MailParameters, MessageId, Principal, Recipient
 from restante.spool.spool import INLINE_LIMIT, Arrival, ContentWriter, Spool
 
+HASHED_AT_ONCE = 2047
+"""Octets up to which hashlib keeps the interpreter; beyond, getting it back costs more than hashing a small message."""
 
-@dataclass(frozen=True, slots=True)
+
 class Origin:
-    """Where a message comes from, as its Received field tells it. `protocol` is ESMTP, ESMTPS, SMTP."""
+    """Where a session's messages come from, as their Received fields tell it. `protocol` is ESMTP, ESMTPS, SMTP."""
 
-    principal: Principal
-    name: str
-    protocol: str
-    hostname: str
+    __slots__ = ("_opening", "_opening_utf8", "principal")
+
+    def __init__(self, principal: Principal, name: str, protocol: str, hostname: str) -> None:
+        self.principal = principal
+        self._opening = opening(name=name, principal=principal, hostname=hostname, protocol=protocol)
+        utf8 = protocol.replace("ESMTP", "UTF8SMTP")  # RFC 6531 §4.3
+        self._opening_utf8 = opening(name=name, principal=principal, hostname=hostname, protocol=utf8)
+
+    def received(self, message: MessageId, recipient: Mailbox | None, wall: float, *, smtputf8: bool) -> bytes:
+        """The Received field of one message, with its line end."""
+        return received(self._opening_utf8 if smtputf8 else self._opening, message, recipient, wall)
 
 
 class Intake:
@@ -32,7 +40,6 @@ class Intake:
         "_chunks",
         "_digest",
         "_hops",
-        "_kept",
         "_origin",
         "_parameters",
         "_size",
@@ -58,7 +65,6 @@ class Intake:
         self.by_domain: dict[DomainName, dict[str, Recipient]] = {}
         self.recipients = 0
         self._chunks: list[bytes] = []
-        self._kept = 0
         self._size = 0
         self._digest = hashlib.sha256()
         self._hops = HopCounter()
@@ -88,7 +94,7 @@ class Intake:
             self._started = True
             data = self._trace() + data
         self._size += len(data)
-        self._digest.update(data)
+        self._hash(data)
         if self._writer is None:
             self._chunks.append(data)
             if self._size <= INLINE_LIMIT:
@@ -104,7 +110,7 @@ class Intake:
             self._started = True
             self._chunks.append(self._trace())
             self._size += len(self._chunks[0])
-            self._digest.update(self._chunks[0])
+            self._hash(self._chunks[0])
         if self._writer is not None:
             content: bytes | ContentWriter = self._writer
         else:
@@ -120,6 +126,15 @@ class Intake:
             )
         )
 
+    def _hash(self, data: bytes) -> None:
+        update = self._digest.update
+        if len(data) <= HASHED_AT_ONCE or len(data) > INLINE_LIMIT:
+            update(data)
+            return
+        view = memoryview(data)
+        for start in range(0, len(data), HASHED_AT_ONCE):
+            update(view[start : start + HASHED_AT_ONCE])
+
     async def drop(self) -> None:
         """Forgets all of it."""
         self._chunks.clear()
@@ -134,16 +149,4 @@ class Intake:
         only = None
         if self.recipients == 1:
             [only] = [recipient.mailbox for present in self.by_domain.values() for recipient in present.values()]
-        origin = self._origin
-        protocol = origin.protocol
-        if self._parameters.smtputf8:
-            protocol = protocol.replace("ESMTP", "UTF8SMTP")  # RFC 6531 §4.3
-        return received(
-            name=origin.name,
-            principal=origin.principal,
-            hostname=origin.hostname,
-            protocol=protocol,
-            message=self.id,
-            recipient=only,
-            wall=self._wall,
-        )
+        return self._origin.received(self.id, only, self._wall, smtputf8=self._parameters.smtputf8)
