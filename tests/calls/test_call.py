@@ -294,9 +294,10 @@ async def test_nonsense_and_closed_doors_are_tried_again() -> None:
     bad = ("S: hello, who is there?", "S: 421 4.7.0 too many", "S: 220-office", f"{GREETING}\nC: ETRN test.example")
     offices = PlayedOffices(*bad, etrn("251 OK"))
     async with calling(offices) as played:
-        for seconds, words in zip((1, 2, 4, 8), ("not a reply", "421", "hung up", "hung up"), strict=True):
-            await played.shows(words)
-            await played.clock.turn(seconds)
+        for tries, words in enumerate(("not a reply", "421", "hung up", "hung up"), 1):
+            await eventually(lambda: (offices.dialled, played.view.step) == (tries, "waiting"))  # noqa: B023 - at once
+            assert words in played.view.error
+            await played.clock.turn(2 ** (tries - 1))
         assert (await played.ends()).error == ""
         assert offices.dialled == 5
 
