@@ -169,6 +169,20 @@ class ContentDamaged:
     items: tuple[ItemId, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ItemDamaged:
+    """An item's row is not as it was written; it is quarantined, and nothing is known of it but its id."""
+
+    item: ItemId
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolMended:
+    """At start indexes or counters did not match the items; they were made anew, and so many items quarantined."""
+
+    damaged: int
+
+
 Fact = (
     MessageAccepted
     | CommandRefused
@@ -184,6 +198,8 @@ Fact = (
     | ConfigurationReloaded
     | ItemChanged
     | ContentDamaged
+    | ItemDamaged
+    | SpoolMended
 )
 
 Announce = Callable[[Fact], None]

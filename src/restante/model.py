@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
@@ -36,6 +36,11 @@ _LEAST = 1 << 43  # of a message's id, whatever a clock without battery says: ev
 
 class IdError(ValueError):
     """Text that is no id of a message or an item."""
+
+
+def arrival_of(message: MessageId) -> float:
+    """The wall time at which a message's id was given, as far as the clock was right."""
+    return (message >> _SEQUENCE_BITS) / 1000 + _EPOCH
 
 
 def item_id(message: MessageId, number: int) -> ItemId:
@@ -160,6 +165,11 @@ class Item:
     """Why it still waits: the last reply or error, for people."""
 
     @property
+    def is_known(self) -> bool:
+        """Whether its envelope could be read; else it is quarantined, and domain and envelope are empty."""
+        return bool(self.envelope.recipients)
+
+    @property
     def message(self) -> MessageId:
         """The message it belongs to."""
         return message_of(self.id)
@@ -263,13 +273,15 @@ class Principal:
     certificate: str | None = None
     """SHA-256 fingerprint of the TLS client certificate, lower-case hex."""
     operator: bool = False
+    _text: str = field(default="", init=False, repr=False, compare=False)
 
     def __str__(self) -> str:
-        if self.operator:
-            return "operator"
-        proofs = [f"user:{self.login}"] if self.login else []
-        proofs += [f"cert:{self.certificate[:16]}"] if self.certificate else []
-        return " ".join([str(self.address), *proofs])
+        if not self._text:  # it is in every line of a session's log
+            proofs = [f"user:{self.login}"] if self.login else []
+            proofs += [f"cert:{self.certificate[:16]}"] if self.certificate else []
+            text = "operator" if self.operator else " ".join([str(self.address), *proofs])
+            object.__setattr__(self, "_text", text)
+        return self._text
 
 
 def numbered(message: MessageId) -> Iterator[ItemId]:

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,9 +19,23 @@ from tests.admin.desk import CONTENT, Desk, controlled, deferred, desk
 from tests.calls.played import etrn, eventually
 
 from restante.cli import main
-from restante.model import Progress, item_id, write_item_id, write_message_id
+from restante.model import Progress, item_id, parse_id, write_item_id, write_message_id
 
-VERBS = ["serve", "check", "reload", "status", "queue", "show", "freeze", "thaw", "remove", "release", "call", "etrn"]
+VERBS = [
+    "serve",
+    "check",
+    "reload",
+    "status",
+    "queue",
+    "show",
+    "freeze",
+    "thaw",
+    "remove",
+    "fsck",
+    "release",
+    "call",
+    "etrn",
+]
 RESTANTE = Path(sys.executable).with_name("restante")
 CONFIG = """
 hostname = "office.example"
@@ -69,20 +84,7 @@ def test_help_loads_neither_the_store_nor_the_server() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-    for verb in [
-        "serve",
-        "check",
-        "reload",
-        "status",
-        "queue",
-        "release",
-        "freeze",
-        "thaw",
-        "remove",
-        "show",
-        "call",
-        "etrn",
-    ]:
+    for verb in VERBS:
         assert f"\n  {verb} " in done.stdout
 
 
@@ -552,3 +554,57 @@ async def test_etrn_to_nobody_is_status_1_with_one_line(capsys: pytest.CaptureFi
     assert said.out == ""
     assert said.err.count("\n") == 1
     assert at in said.err
+
+
+# damage
+
+
+def harm(config: Path, item: str) -> None:
+    """Changes an item's envelope in the store, as no program of ours does."""
+    database = sqlite3.connect(config.parent / "data/spool/spool.db")
+    changed = "UPDATE items SET envelope = CAST(replace(envelope, 'test', 'tesu') AS BLOB) WHERE id = ?"
+    database.execute(changed, (parse_id(item),))
+    database.commit()
+    database.close()
+
+
+async def test_fsck_finds_damage_and_repairs_it(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 0 where there is none, 1 where some was found; afterwards the item is quarantined, and shown."""
+    hurt, *_ = await filled(config)
+    assert await run("--config", config, "fsck") == 0
+    assert capsys.readouterr().out.endswith("spool: 3 messages, 3 items, 168 octets: no damage\n")
+    harm(config, hurt)
+    assert await run("fsck", "--config", config) == 1
+    assert f"item {hurt}: its row is damaged\n" in capsys.readouterr().out
+    assert await run("fsck", "--config", config, "--repair", "--json") == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["problems"] == [
+        {"kind": "item", "name": hurt, "text": "its row is damaged", "repair": "quarantined"},
+    ]
+    assert await run("fsck", "--config", config) == 0
+    assert "no damage, 1 item quarantined" in capsys.readouterr().out
+    assert await run("queue", "--config", config) == 0
+    listed = capsys.readouterr().out
+    assert f"{hurt}  ?" in listed
+    assert "quarantined" in listed
+    assert "tesu" not in listed
+    assert await run("status", "--config", config) == 0
+    assert "1 message quarantined" in capsys.readouterr().out
+    assert await run("show", hurt, "--config", config) == 0
+    shown = capsys.readouterr().out
+    assert "Subject: Fuel" in shown
+    assert "sender:" not in shown
+
+
+async def test_fsck_leaves_a_running_server_alone(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One clear line, status 1."""
+    async with controlled(config.parent / "data"):
+        assert await run("fsck", "--config", config) == 1
+    assert "in use by another restante" in capsys.readouterr().err
+
+
+async def test_fsck_where_no_mail_ever_was(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It makes nothing."""
+    assert await run("fsck", "--config", config) == 1
+    assert "no mail was ever stored there" in capsys.readouterr().err
+    assert not (config.parent / "data/spool").exists()

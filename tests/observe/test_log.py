@@ -105,6 +105,8 @@ LINES: list[tuple[Fact, str]] = [
         facts.ContentDamaged(MESSAGE, (ITEM, ItemId(ITEM + 1))),
         "error content damaged id=0KWMNSNFG00 items=0KWMNSNFG00-1,0KWMNSNFG00-2",
     ),
+    (facts.ItemDamaged(ITEM), "error item damaged item=0KWMNSNFG00-1"),
+    (facts.SpoolMended(2), "warning spool mended damaged=2"),
 ]
 
 

@@ -28,6 +28,7 @@ from restante.spool.spool import (
     SpoolUnusable,
 )
 from restante.store import counters, schema
+from restante.store.disk import Disk
 from restante.store.schema import assert_safe
 from restante.store.sqlite import SqliteSpool, open_spool
 
@@ -100,6 +101,15 @@ def test_settings_that_lose_mail_are_refused(journal: str, synchronous: int) -> 
     with pytest.raises(SpoolUnusable, match="to keep what it has acknowledged"):
         assert_safe(journal, synchronous)
     assert_safe("WAL", 2)
+
+
+async def test_a_disk_that_cannot_have_a_log_is_refused(tmp_path: Path) -> None:
+    """What SQLite gives instead would lose mail, and it says so only when it is asked."""
+    disk = Disk()
+    disk.vfs = "memdb"
+    with pytest.raises(SpoolUnusable, match=r"needs journal_mode=wal .* this system gives memory and 2"):
+        await open_spool(tmp_path, disk=disk)
+    await (await open_spool(tmp_path)).close()
 
 
 async def test_the_settings_are_the_safe_ones(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def queue_item(item: Item) -> QueueItem:
         priority=item.priority,
         attempts=item.attempts,
         next_attempt=item.next_attempt,
-        reverse_path=write_path(item.envelope.reverse_path),
+        reverse_path=write_path(item.envelope.reverse_path) if item.is_known else "",
         recipients=tuple(str(recipient.mailbox) for recipient in recipients[:RECIPIENTS_LISTED]),
         recipients_total=len(recipients),
         detail=item.detail,

@@ -137,12 +137,18 @@ class StatusAnswer(Answer, frozen=True, tag="status"):
     connections: int = 0
     domains: tuple[DomainStatus, ...] = ()
     domains_left_out: int = 0
+    frozen: int = 0
+    quarantined: int = 0
+    """Items that do not wait: an operator's stop, damage. They are not counted in `domains`."""
     releases: tuple[ReleaseView, ...] = ()
     calls: tuple[CallStatus, ...] = ()
 
 
 class QueueItem(Struct, frozen=True):
-    """One item in a listing. Of its recipients the first few; `recipients_total` counts them."""
+    """One item in a listing. Of its recipients the first few; `recipients_total` counts them.
+
+    Of an item whose record is damaged domain and sender are empty, and there are no recipients.
+    """
 
     id: str
     domain: str

@@ -55,8 +55,8 @@ _WHY_NOT = {
     ("freeze", ItemState.CLAIMED): "is on its way; it is frozen if it comes back",
     ("remove", ItemState.CLAIMED): "is on its way",
     ("thaw", ItemState.CLAIMED): "is on its way",
-    ("freeze", ItemState.QUARANTINED): "is quarantined: its content is damaged",
-    ("thaw", ItemState.QUARANTINED): "is quarantined: its content is damaged",
+    ("freeze", ItemState.QUARANTINED): "is quarantined: it is damaged",
+    ("thaw", ItemState.QUARANTINED): "is quarantined: it is damaged",
 }
 _MEANWHILE = "was taken up or removed meanwhile"
 
@@ -115,7 +115,7 @@ class Steering:
     ) -> p.AnyAnswer:
         match request:
             case p.Status():
-                return self._status_answer()
+                return await self._status_answer()
             case p.Queue():
                 return await self._queue(request)
             case p.Show():
@@ -131,8 +131,9 @@ class Steering:
 
     # looking
 
-    def _status_answer(self) -> p.StatusAnswer:
+    async def _status_answer(self) -> p.StatusAnswer:
         state = self._process() if self._process is not None else None
+        stopped = await self._spool.stopped()
         domains, left_out = self._domains()
         return p.StatusAnswer(
             hostname=self._directory().hostname,
@@ -144,6 +145,8 @@ class Steering:
             connections=state.connections if state is not None else 0,
             domains=domains,
             domains_left_out=left_out,
+            frozen=stopped.get(ItemState.FROZEN, 0),
+            quarantined=stopped.get(ItemState.QUARANTINED, 0),
             releases=tuple(self._releases.views()) if self._releases is not None else (),
             calls=tuple(self._calls(self._caller)) if self._caller is not None else (),
         )

@@ -75,17 +75,27 @@ def _checked(answer: p.AnyAnswer) -> p.AnyAnswer:
     return answer
 
 
+def _folder_of(settings: Settings) -> Path:
+    return settings.data / "spool"
+
+
+def spool_folder(settings: Settings) -> Path:
+    """Where the store is: made by `restante serve` alone, as the user that it runs as. Raises CommandFailed."""
+    folder = _folder_of(settings)
+    if not folder.exists():
+        raise CommandFailed((f"{folder}: no mail was ever stored there",))
+    return folder
+
+
 async def _ask_store(settings: Settings, request: p.AnyRequest) -> list[p.AnyAnswer]:
     from restante.admin.steering import Steering  # noqa: PLC0415 - only where no server runs
     from restante.clock import SystemClock  # noqa: PLC0415
     from restante.config.load import directory_of  # noqa: PLC0415
     from restante.store.sqlite import open_spool  # noqa: PLC0415
 
-    folder = settings.data / "spool"
-    if not folder.exists():  # made by `restante serve` alone, as the user that it runs as
-        if isinstance(request, p.Queue):
-            return [p.QueueAnswer((), time.time())]
-        raise CommandFailed((f"{folder}: no mail was ever stored there",))
+    if isinstance(request, p.Queue) and not _folder_of(settings).exists():
+        return [p.QueueAnswer((), time.time())]
+    folder = spool_folder(settings)
     directory = directory_of(settings)
     spool = await open_spool(folder)
     try:

@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,7 +17,12 @@ from restante.admin import protocol as p
 from restante.model import CallView, ItemState, Progress, ReleaseView
 from restante.observe.lines import escape
 
+if TYPE_CHECKING:
+    from restante.store.check import Report
+
 RELEASES_SHOWN = 10
+UNKNOWN = "?"
+"""What stands for that which damage has made unknown."""
 _UNITS = ("octets", "kB", "MB", "GB", "TB")
 _BORDER = 3  # columns that rich puts between two of a table
 _SPANS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -149,6 +155,9 @@ def show_status(answer: p.StatusAnswer) -> None:
         )
     if answer.domains_left_out:
         say(f"and {answer.domains_left_out} more domains")
+    if stopped := _stopped(answer):
+        say()
+        say(stopped)
     if answer.calls:
         say()
         show_table(("CALL", "OFFICE", "LAST", "NEXT", "HOW IT WENT"), map(_call_row, answer.calls))
@@ -168,6 +177,11 @@ def _headline(answer: p.StatusAnswer) -> str:
     doors = ", ".join(answer.listening) or "nothing"
     up = span(answer.now - answer.started)
     return f"{name}: running for {up}, listening on {doors}, {counted(answer.connections, 'connection')}"
+
+
+def _stopped(answer: p.StatusAnswer) -> str:
+    counts = ((answer.frozen, ItemState.FROZEN), (answer.quarantined, ItemState.QUARANTINED))
+    return ", ".join(f"{counted(number, 'message')} {state}" for number, state in counts if number)
 
 
 def _size(status: p.DomainStatus) -> str:
@@ -225,13 +239,13 @@ def show_queue(items: Sequence[p.QueueItem], now: float, *, is_cut: bool) -> Non
 def _queue_row(item: p.QueueItem, now: float) -> tuple[str, ...]:
     return (
         item.id,
-        item.domain,
-        size(item.size),
+        item.domain or UNKNOWN,
+        size(item.size) if item.recipients else UNKNOWN,
         span(now - item.arrived),
         str(item.priority),
         item.state,
         str(item.attempts),
-        f"{item.reverse_path} -> {_recipients(item)}",
+        f"{item.reverse_path} -> {_recipients(item)}" if item.recipients else UNKNOWN,
         item.detail,
     )
 
@@ -252,7 +266,7 @@ def summary(items: Iterable[p.QueueItem], now: float) -> list[str]:
         others = "".join(f", {count} {state}" for state, count in states if count and state is not ItemState.WAITING)
         oldest = span(now - min(item.arrived for item in its))
         octets = size(sum(item.size for item in its))
-        lines.append(f"{domain}: {counted(len(its), 'message')}, {octets}, oldest {oldest}{others}")
+        lines.append(f"{domain or UNKNOWN}: {counted(len(its), 'message')}, {octets}, oldest {oldest}{others}")
     return lines
 
 
@@ -264,7 +278,7 @@ def show_message(answer: p.ShowAnswer) -> None:
             ("id", item.id),
             ("domain", item.domain),
             ("state", item.state),
-            ("size", f"{item.size} octets"),
+            ("size", f"{item.size} octets" if item.recipients else ""),
             ("arrived", f"{moment(item.arrived)} ({span(answer.now - item.arrived)} ago)"),
             ("priority", str(item.priority)),
             ("tries", str(item.attempts)),
@@ -306,6 +320,21 @@ def show_change(answer: p.ChangeAnswer, done: str) -> None:
         complain(f"{identifier}: no such message or item")
     if not (answer.changed or answer.already or answer.unchanged or answer.unknown):
         say("nothing waits")
+
+
+# damage
+
+
+def show_damage(report: Report) -> None:
+    """What was found in a store, a line each, and what was done about it."""
+    for problem in report.problems:
+        say(f"{problem.kind} {problem.name}: {problem.text}" + (f": {problem.repair}" if problem.repair else ""))
+    looked = f"{counted(report.messages, 'message')}, {counted(report.items, 'item')}, {size(report.octets)}"
+    found = counted(len(report.problems), "problem") if report.problems else "no damage"
+    set_aside = f", {counted(report.quarantined, 'item')} quarantined" if report.quarantined else ""
+    say(f"{report.folder}: {looked}: {found}{set_aside}")
+    if any(not problem.repair for problem in report.problems):
+        say("restante fsck --repair quarantines what is damaged, and puts right all else")
 
 
 # releases and calls

@@ -256,6 +256,26 @@ def _change(context: typer.Context, config: Path | None, request: p.AnyChange, d
     raise typer.Exit(answer.status)
 
 
+@app.command()
+def fsck(
+    context: typer.Context,
+    config: Config = None,
+    *,
+    repair: Annotated[bool, typer.Option("--repair", help="Quarantine what is damaged, put right all else.")] = False,
+    json: Json = False,
+) -> None:
+    """Look for damage in the store. The server must not run. Exit status 1: some was found."""
+    from restante.store.check import check  # noqa: PLC0415 - brings the store
+
+    folder = doors.spool_folder(doors.load_settings(_config(context, config)))
+    report = check(folder, repair=repair)
+    if json:
+        screen.write_json(report)
+    else:
+        screen.show_damage(report)
+    raise typer.Exit(p.COULD_NOT if report.problems else p.DONE)
+
+
 # what moves
 
 

@@ -138,6 +138,8 @@ _EVENTS: dict[type, Callable[[Any], str]] = {
     ),
     facts.ItemChanged: lambda _: "item changed",
     facts.ContentDamaged: lambda _: "content damaged",
+    facts.ItemDamaged: lambda _: "item damaged",
+    facts.SpoolMended: lambda _: "spool mended",
 }
 _WARNS_OF_ERROR = (facts.ReleaseEnded, facts.CallEnded, facts.HookEnded)
 
@@ -147,7 +149,12 @@ def _level(kind: type) -> Callable[[Any], str]:
         return lambda fact: "warning" if fact.error else "info"
     if kind is facts.ConfigurationReloaded:
         return lambda fact: "error" if fact.problems else "info"
-    level = {facts.ItemFailed: "warning", facts.ContentDamaged: "error"}.get(kind, "info")
+    level = {
+        facts.ItemFailed: "warning",
+        facts.ContentDamaged: "error",
+        facts.ItemDamaged: "error",
+        facts.SpoolMended: "warning",
+    }.get(kind, "info")
     return lambda _: level
 
 

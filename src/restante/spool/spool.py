@@ -189,7 +189,14 @@ class Spool(Protocol):
         ...
 
     async def listing(self, wanted: Filter) -> list[Item]:
-        """Items as they stand, claimed ones among them, in order of ids."""
+        """Items as they stand, claimed ones among them, in order of ids.
+
+        One whose record is damaged is quarantined; it has no recipients (Item.is_known).
+        """
+        ...
+
+    async def stopped(self) -> dict[ItemState, int]:
+        """How many items are frozen, and how many quarantined."""
         ...
 
     async def freeze(self, items: Sequence[ItemId]) -> list[ItemId]:

@@ -18,7 +18,7 @@ from typing import ParamSpec
 
 from restante.model import IdError, MessageId, parse_id, write_message_id
 from restante.spool.spool import ContentDamage
-from restante.store.disk import Disk, make_folders
+from restante.store.disk import Disk, make_folders, sync_names
 
 PIECE = 256 * 1024
 FOLDER = "bodies"
@@ -76,7 +76,7 @@ class Bodies:
         self._disk.close(descriptor)
         path = self.path(message)
         self._disk.rename(self.draft(message), path)
-        self._disk.sync_folder(path.parent)
+        sync_names(self._disk, path.parent)
 
     def discard(self, message: MessageId, descriptor: int) -> None:
         """Removes a draft."""

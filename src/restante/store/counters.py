@@ -3,7 +3,7 @@
 Used by the writer's thread alone; what a commit has changed is handed to the event loop as finished values.
 `oldest` never claims anything younger than the truth. It is exact in the same commit for domains with up to
 REFRESH_AT_ONCE items; for a larger one whose oldest item left it is put right when the writer has nothing to do,
-or every LOOK_AGAIN commits.
+or every LOOK_AGAIN commits. One row more, for the empty name, counts the commits themselves (mark.py says what for).
 """
 
 from __future__ import annotations
@@ -19,31 +19,53 @@ REFRESH_AT_ONCE = 2000
 LOOK_AGAIN = 512
 CHUNK = 32
 NOTHING = Waiting()
+COMMITS = DomainName("")
+"""In whose row the commits are counted; no domain has that name."""
 
 _REPLACE = "INSERT OR REPLACE INTO counters VALUES "
 _REPLACE_MANY = _REPLACE + ",".join(["(?,?,?,?)"] * CHUNK)
 _REPLACE_ONE = _REPLACE + "(?,?,?,?)"
 _DELETE = "DELETE FROM counters WHERE domain IN (SELECT value FROM json_each(?))"
+_COUNT = """
+SELECT domain, count(*), sum(size), min(arrived) FROM items INDEXED BY items_waiting
+WHERE state = 0 GROUP BY domain"""
 _OLDEST = """
 SELECT value, (SELECT min(arrived) FROM items INDEXED BY items_waiting WHERE state = 0 AND domain = value)
 FROM json_each(?)"""
 
 
-def load(connection: apsw.Connection) -> dict[DomainName, Waiting]:
-    """All counters, as they are on disk."""
-    rows = connection.execute("SELECT domain, items, octets, oldest FROM counters")
-    return {domain: Waiting(items, octets, oldest) for domain, items, octets, oldest in rows}
+def load(connection: apsw.Connection) -> tuple[dict[DomainName, Waiting], int]:
+    """All counters as they are on disk, and the number of commits."""
+    rows = fetch(connection, "SELECT domain, items, octets, oldest FROM counters")
+    waiting = {domain: Waiting(items, octets, oldest) for domain, items, octets, oldest in rows}
+    return waiting, waiting.pop(COMMITS, NOTHING).items
+
+
+def count(connection: apsw.Connection) -> dict[DomainName, Waiting]:
+    """What the counters should be, by the index of what waits."""
+    return {domain: Waiting(items, octets, oldest) for domain, items, octets, oldest in fetch(connection, _COUNT)}
+
+
+def agree(written: dict[DomainName, Waiting], counted: dict[DomainName, Waiting]) -> bool:
+    """Whether counters are right; `oldest` may be too old, never too young."""
+    return written.keys() == counted.keys() and all(_agrees(written[name], counted[name]) for name in counted)
+
+
+def _agrees(written: Waiting, counted: Waiting) -> bool:
+    same = (written.items, written.octets) == (counted.items, counted.octets)
+    return same and written.oldest is not None and counted.oldest is not None and written.oldest <= counted.oldest
 
 
 class Counters:
     """The counters as of the last commit, and what the one under way changes."""
 
-    def __init__(self, connection: apsw.Connection, waiting: dict[DomainName, Waiting]) -> None:
+    def __init__(self, connection: apsw.Connection, waiting: dict[DomainName, Waiting], commits: int = 0) -> None:
         self._connection = connection
         self._waiting = waiting
         self._changed: dict[DomainName, Waiting] = {}
         self._refreshed: set[DomainName] = set()
-        self._commits = 0
+        self.commits = commits
+        """Commits in the life of this spool."""
         self.stale: set[DomainName] = set()
         """Domains whose oldest item may have left."""
 
@@ -65,17 +87,26 @@ class Counters:
 
     def write(self) -> None:
         """Writes what has changed, within the transaction."""
-        self._commits += 1
-        self._refresh(self.stale if self._commits % LOOK_AGAIN == 0 else self._small())
+        commits = self.commits + 1
+        self._refresh(self.stale if commits % LOOK_AGAIN == 0 else self._small())
         empty = [domain for domain, waiting in self._changed.items() if not waiting.items]
         if empty:
             self._connection.execute(_DELETE, (encode(empty).decode(),))
-        rows = [(d, w.items, w.octets, w.oldest) for d, w in self._changed.items() if w.items]
+        rows: list[tuple[DomainName, int, int, float | None]] = [(COMMITS, commits, 0, 0.0)]
+        rows += [(d, w.items, w.octets, w.oldest) for d, w in self._changed.items() if w.items]
         whole = len(rows) - len(rows) % CHUNK
         for start in range(0, whole, CHUNK):
             self._connection.execute(_REPLACE_MANY, [value for row in rows[start : start + CHUNK] for value in row])
         for row in rows[whole:]:
             self._connection.execute(_REPLACE_ONE, row)
+
+    def recount(self) -> None:
+        """Counts all that waits anew, within the transaction."""
+        counted = count(self._connection)
+        self._connection.execute("DELETE FROM counters")
+        self._changed = dict.fromkeys({**self._waiting, **self._changed}, NOTHING) | counted
+        self._refreshed |= self.stale
+        self.stale.clear()
 
     def refresh_all(self) -> None:
         """Makes every stale `oldest` exact; write() must follow."""
@@ -83,6 +114,7 @@ class Counters:
 
     def committed(self) -> dict[DomainName, Waiting]:
         """What the commit has changed; zero items where nothing waits any more."""
+        self.commits += 1
         self._refreshed.clear()
         changed, self._changed = self._changed, {}
         for domain, waiting in changed.items():

@@ -7,7 +7,7 @@ Names are made from ids alone, in folders of mode 0700; nothing that comes from 
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import fcntl
 import os
 from dataclasses import dataclass
@@ -30,8 +30,7 @@ class Disk:
 
     def make_folder(self, folder: Path) -> None:
         """Makes one folder for the owner alone; one that is there stays as it is."""
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(0o700)
+        folder.mkdir(0o700, exist_ok=True)
 
     def sync_folder(self, folder: Path) -> None:
         """Returns once the names in a folder are safe."""
@@ -50,6 +49,10 @@ class Disk:
         view = memoryview(data)
         while view:
             view = view[os.write(descriptor, view) :]
+
+    def overwrite(self, descriptor: int, data: bytes) -> None:
+        """Writes a few octets to the start of a file."""
+        os.pwrite(descriptor, data, 0)
 
     def allocate(self, descriptor: int, octets: int) -> None:
         """Takes so much of the file system for a file."""
@@ -116,4 +119,15 @@ def make_folders(disk: Disk, folder: Path) -> None:
         missing.append(folder)
     for each in reversed(missing):
         disk.make_folder(each)
-        disk.sync_folder(each.parent)
+        sync_names(disk, each.parent)
+
+
+def sync_names(disk: Disk, folder: Path) -> None:
+    """Returns once the names in a folder are safe. Raises OSError, but never that the disk is full.
+
+    All that lies in a folder shares its sync: after one that failed, a later one, for another name, proves nothing.
+    """
+    try:
+        disk.sync_folder(folder)
+    except OSError as error:
+        raise OSError(errno.EIO, f"the names in {folder} are not safe: {error.strerror}") from error

@@ -1,6 +1,7 @@
 """Opening a spool: its folder, its lock, its database, what a crash has left beside it. Blocks; runs in a thread.
 
-Nothing is read that grows with what waits, but the counters, one row for each domain.
+Of what grows with the mail that waits only the items are read, by SQLite's own check (0.1 s for 100,000 of them), and
+the counters, one row for each domain.
 """
 
 from __future__ import annotations
@@ -9,13 +10,19 @@ from pathlib import Path
 
 import apsw
 
-from restante.model import MessageId
+from restante.model import ITEM_BITS, MAX_ITEMS_PER_MESSAGE, MessageId
 from restante.spool.spool import SpoolInUse, SpoolUnusable
 from restante.store.bodies import Bodies
-from restante.store.counters import load
 from restante.store.disk import Disk, make_folders
+from restante.store.mark import Mark
 from restante.store.reserve import Reserve
 from restante.store.schema import open_database, open_for_reading
+from restante.store.start import check_at_start
+
+_HAS_FILE = f"""
+SELECT 1 FROM messages WHERE id = ? AND content IS NULL UNION ALL
+SELECT 1 FROM (SELECT ? AS message) CROSS JOIN items NOT INDEXED ON items.id BETWEEN message << {ITEM_BITS}
+AND (message << {ITEM_BITS}) + {MAX_ITEMS_PER_MESSAGE} LIMIT 1"""  # noqa: S608 - constants
 
 
 class Parts:
@@ -25,18 +32,24 @@ class Parts:
         self.folder, self.disk, self.lock = folder, disk, lock
         self.connection = open_database(disk, folder)
         disk.sync_folder(folder)
+        self.mark = Mark(disk, folder)
+        try:
+            self.start = check_at_start(self.connection, self.mark.read())
+        except BaseException:
+            self.connection.close()
+            raise
+        self.waiting = self.start.waiting
+        self.mark.start(self.start.commits)
         self.reading = open_for_reading(disk, folder)
         self.bodies = Bodies(disk, folder)
         self.bodies.prepare()
         self.bodies.sweep(self._has_file)
         self.reserve = Reserve(disk, folder)
         self.reserve.make()
-        self.waiting = load(self.connection)
         self.last: MessageId | None = self.connection.execute("SELECT max(id) FROM messages").get
 
     def _has_file(self, message: MessageId) -> bool:
-        query = "SELECT 1 FROM messages WHERE id = ? AND content IS NULL"
-        return self.connection.execute(query, (message,)).get is not None
+        return self.connection.execute(_HAS_FILE, (message, message)).get is not None
 
 
 def open_parts(folder: Path, disk: Disk) -> Parts:
@@ -53,6 +66,9 @@ def open_parts(folder: Path, disk: Disk) -> Parts:
     except SpoolUnusable:
         disk.close(lock)
         raise
-    except (OSError, apsw.Error) as error:
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        disk.close(lock)
+        raise SpoolUnusable(f"{folder} cannot be used: {error} (restante fsck tells more)") from None
+    except (OSError, apsw.Error, UnicodeDecodeError) as error:
         disk.close(lock)
         raise SpoolUnusable(f"{folder} cannot be used: {error}") from None

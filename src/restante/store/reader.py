@@ -27,7 +27,18 @@ from restante.model import (
     is_item_id,
 )
 from restante.spool.spool import ContentDamage, Filter
-from restante.store.rows import ITEM, STATES, encode, fetch, item
+from restante.store.rows import (
+    FROZEN,
+    STATES,
+    WAITING,
+    damaged_item,
+    encode,
+    fetch,
+    is_set_aside,
+    is_whole,
+    item,
+    rows_of_ids,
+)
 
 Key = tuple[int, int, int]
 FIRST: Key = (-(1 << 62), 0, 0)
@@ -52,9 +63,6 @@ SELECT json_group_array(json_array(rank, part, id)) FROM (
     ORDER BY rank, part, items.id LIMIT ?6)"""
 _BY_ARRIVAL = _SORTED.format(part="0")
 _BY_SIZE = _SORTED.format(part="size")
-_ROWS = f"""
-SELECT {ITEM} FROM json_each(?1) AS given CROSS JOIN items ON items.id = given.value
-WHERE +state = 0 AND next_attempt <= ?2"""  # noqa: S608 - constants
 _CONTENTS = """
 SELECT messages.id, digest, content FROM json_each(?1) AS given CROSS JOIN messages ON messages.id = given.value
 WHERE content IS NOT NULL"""
@@ -67,6 +75,7 @@ _IN_DOMAINS = """id IN (
     WHERE state = 0 AND domain IN (SELECT value FROM json_each(?)) AND id > ?
     UNION ALL SELECT id FROM items INDEXED BY items_stopped
     WHERE state <> 0 AND domain IN (SELECT value FROM json_each(?)) AND id > ?)"""
+_STOPPED = "SELECT state, count(*) FROM items INDEXED BY items_stopped WHERE state <> 0 GROUP BY state"
 _GIVEN = "id IN (SELECT value FROM json_each(?))"
 _BY_IDS = f"""({_GIVEN} OR id IN (
     SELECT items.id FROM json_each(?) AS given
@@ -82,8 +91,19 @@ class InFile:
     digest: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Items, and the ids of rows that turned out to be damaged and are not set aside yet."""
+
+    items: list[Item]
+    damaged: list[ItemId]
+
+
 class Reader:
-    """The questions; each blocks. Raises apsw.Error where the database cannot be read."""
+    """The questions; each blocks. Raises apsw.Error where the database cannot be read, ValueError where it is damaged.
+
+    What the rows of items say is believed only where they are whole.
+    """
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
@@ -103,43 +123,60 @@ class Reader:
         keys.sort()  # they are; the aggregate does not promise it
         return keys
 
-    def waiting_items(self, ids: Sequence[int], due_by: float | None) -> list[Item]:
+    def waiting_items(self, ids: Sequence[int], due_by: float | None) -> Found:
         """Those of the items that wait, as claimed ones, in the order given."""
         due = math.inf if due_by is None else due_by
-        rows = fetch(self._connection, _ROWS, _json(ids), due)
-        return [item(row, ItemState.CLAIMED) for row in rows]
+        found = Found([], [])
+        for identifier, row in rows_of_ids(self._connection, ids):
+            if row is None or not is_whole(row):
+                if row is None or not is_set_aside(row):
+                    found.damaged.append(identifier)
+            elif row[6] == WAITING and row[8] <= due:
+                found.items.append(item(row, ItemState.CLAIMED))
+        return found
 
     def contents(self, messages: Sequence[MessageId]) -> dict[MessageId, bytes]:
         """The contents of messages that are in their rows and undamaged."""
         sha256 = hashlib.sha256
         try:
             rows = fetch(self._connection, _CONTENTS, _json(messages))
-        except (apsw.IOError, apsw.CorruptError):
+        except (apsw.IOError, apsw.CorruptError, UnicodeDecodeError):
             return {}  # content() will say which
-        return {message: content for message, digest, content in rows if sha256(content).digest() == digest}
+        return {
+            message: content
+            for message, digest, content in rows
+            if isinstance(content, bytes) and sha256(content).digest() == digest
+        }
 
     def content(self, message: MessageId) -> bytes | InFile:
         """One content, or what is known of its file. Raises ContentDamage."""
         try:
             query = "SELECT size, digest, content FROM messages WHERE id = ?"
             row = self._connection.execute(query, (message,)).fetchone()
-        except (apsw.IOError, apsw.CorruptError):
+        except (apsw.IOError, apsw.CorruptError, UnicodeDecodeError):
             raise ContentDamage(message) from None
         if row is None:
             raise ContentDamage(message)
         size, digest, content = row
         if content is None:
             return InFile(size, digest)
-        if hashlib.sha256(content).digest() != digest:
+        if not isinstance(content, bytes) or hashlib.sha256(content).digest() != digest:
             raise ContentDamage(message)
-        return bytes(content)
+        return content
 
     def due(self, domains: Sequence[DomainName], lent: Sequence[ItemId]) -> float | None:
         """The least next_attempt of what waits and is not lent."""
         found = self._connection.execute(_DUE, (_json(domains), _json(lent))).get
         return None if found is None else float(found)
 
-    def listing(self, wanted: Filter, lent: Sequence[ItemId]) -> list[Item]:
+    def stopped(self) -> dict[ItemState, int]:
+        """How many items are frozen, and how many quarantined."""
+        counts = {ItemState.FROZEN: 0, ItemState.QUARANTINED: 0}
+        for state, count in fetch(self._connection, _STOPPED):
+            counts[ItemState.FROZEN if state == FROZEN else ItemState.QUARANTINED] += count
+        return counts
+
+    def listing(self, wanted: Filter, lent: Sequence[ItemId]) -> Found:
         """Items as they stand; `lent` are the claimed ones."""
         after = wanted.after or 0
         terms = ["id > ?"]
@@ -161,10 +198,18 @@ class Reader:
             case state:
                 terms += ["state = ?", f"NOT {_GIVEN}"]
                 parameters += [STATES.index(state), _json(lent)]
-        query = f"SELECT {ITEM} FROM items WHERE {' AND '.join(terms)} ORDER BY id LIMIT ?"  # noqa: S608 - constants
-        rows = fetch(self._connection, query, *parameters, wanted.limit)
+        query = f"SELECT id FROM items WHERE {' AND '.join(terms)} ORDER BY id LIMIT ?"  # noqa: S608 - constants
+        ids = [row[0] for row in fetch(self._connection, query, *parameters, wanted.limit)]
         claimed = set(lent)
-        return [item(row, ItemState.CLAIMED if row[0] in claimed else None) for row in rows]
+        found = Found([], [])
+        for identifier, row in rows_of_ids(self._connection, ids):
+            if row is not None and is_whole(row):
+                found.items.append(item(row, ItemState.CLAIMED if identifier in claimed else None))
+            else:
+                found.items.append(damaged_item(identifier))
+                if row is None or not is_set_aside(row):
+                    found.damaged.append(identifier)
+        return found
 
 
 def _json(values: Sequence[int] | Sequence[str]) -> str:

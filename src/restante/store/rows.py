@@ -1,14 +1,20 @@
-"""Items as rows of the store: columns, codes, JSON; there and back. And how a query's rows are fetched."""
+"""Items as rows of the store: columns, codes, JSON; there and back. And how a query's rows are fetched.
+
+Each row has a seal: eight octets over all its other columns. What the disk has changed of a row does not match it,
+so a row is either as it was written, or known to be damaged; then nothing of it is believed but its id.
+"""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any
 
 import apsw
 import msgspec
 
-from restante.model import DomainName, Envelope, Item, ItemId, ItemState, numbered
+from restante.model import DomainName, Envelope, Item, ItemId, ItemState, arrival_of, message_of, numbered
 from restante.spool.spool import Arrival
 
 WAITING, FROZEN, QUARANTINED = 0, 1, 2
@@ -16,14 +22,47 @@ WAITING, FROZEN, QUARANTINED = 0, 1, 2
 
 STATES = (ItemState.WAITING, ItemState.FROZEN, ItemState.QUARANTINED)
 
-ITEM = "items.id, domain, envelope, items.size, items.arrived, rank, state, attempts, next_attempt, detail"
+COLUMNS = "id, domain, envelope, size, arrived, rank, state, attempts, next_attempt, detail, seal"
+ITEM = ", ".join(f"items.{name}" for name in COLUMNS.split(", "))
 """The columns that item() reads, in order. `rank` is the priority negated, so that every order is ascending."""
+DAMAGE = "its row is damaged: for whom it is and from whom is not known"
+_NOBODY = Envelope(None, ())
+_BY_IDS = f"""
+SELECT {ITEM} FROM json_each(?1) AS given CROSS JOIN items NOT INDEXED ON items.id = given.value"""  # noqa: S608 - constants
 
 encode = msgspec.json.Encoder().encode
 _encode_envelope = msgspec.json.Encoder().encode
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
 
+_numbers = struct.Struct("<qqdqqqdII").pack
+
 Row = Sequence[Any]
+
+
+def seal(  # noqa: PLR0917 - a row's columns, in their order
+    identifier: int,
+    domain: str,
+    envelope: bytes,
+    size: int,
+    arrived: float,
+    rank: int,
+    state: int,
+    attempts: int,
+    next_attempt: float,
+    detail: str,
+) -> bytes:
+    """The seal of a row with these columns. Raises UnicodeEncodeError for text that no UTF-8 can hold."""
+    name, why = domain.encode(), detail.encode()
+    numbers = _numbers(identifier, size, arrived, rank, state, attempts, next_attempt, len(name), len(why))
+    return blake2b(b"".join((numbers, name, why, envelope)), digest_size=8).digest()
+
+
+def is_whole(row: Row) -> bool:
+    """Whether a row is as it was written."""
+    try:
+        return bool(row[10] == seal(*row[:10]))
+    except (struct.error, TypeError, AttributeError, ValueError):  # a column has changed its type
+        return False
 
 
 def fetch(connection: apsw.Connection, query: str, *parameters: str | float) -> list[Row]:
@@ -31,9 +70,24 @@ def fetch(connection: apsw.Connection, query: str, *parameters: str | float) -> 
     return list(connection.execute(query, parameters).fetchall())
 
 
+def is_set_aside(row: Row) -> bool:
+    """Whether a damaged row was found before, and is quarantined."""
+    return bool(row[6] == QUARANTINED and row[10] == b"")
+
+
+def rows_of_ids(connection: apsw.Connection, ids: Sequence[int]) -> list[tuple[ItemId, Row | None]]:
+    """The rows that are there for these ids, in their order; None for one that is too damaged to be read."""
+    try:
+        return [(row[0], row) for row in fetch(connection, _BY_IDS, encode(ids).decode())]
+    except UnicodeDecodeError:
+        if len(ids) == 1:
+            return [(ItemId(ids[0]), None)]
+        return [pair for each in ids for pair in rows_of_ids(connection, [each])]
+
+
 def item(row: Row, state: ItemState | None = None) -> Item:
-    """The item that a row holds; `state` overrides the row's (an item that is claimed)."""
-    identifier, domain, envelope, size, arrived, rank, stored, attempts, next_attempt, detail = row
+    """The item that a whole row holds; `state` overrides the row's (an item that is claimed)."""
+    identifier, domain, envelope, size, arrived, rank, stored, attempts, next_attempt, detail, _ = row
     return Item(
         identifier,
         domain,
@@ -48,15 +102,23 @@ def item(row: Row, state: ItemState | None = None) -> Item:
     )
 
 
+def damaged_item(identifier: ItemId) -> Item:
+    """What can be said of an item whose row is damaged: that it is there, and when it came."""
+    arrived = arrival_of(message_of(identifier))
+    return Item(identifier, DomainName(""), _NOBODY, 0, arrived, 0, ItemState.QUARANTINED, detail=DAMAGE)
+
+
 def envelope_json(envelope: Envelope) -> bytes:
     """An envelope as it is stored. Raises UnicodeEncodeError for text that no UTF-8 can hold."""
     return _encode_envelope(envelope)
 
 
-def item_rows(arrival: Arrival) -> list[tuple[ItemId, DomainName, bytes, int, float, int, int, int, float, str]]:
+def item_rows(arrival: Arrival) -> list[tuple[ItemId, DomainName, bytes, int, float, int, int, int, float, str, bytes]]:
     """The rows of an arrival's items, in the order of ITEM."""
     size, arrived, rank = arrival.size, arrival.arrived, -arrival.priority
-    return [
-        (identifier, domain, _encode_envelope(envelope), size, arrived, rank, WAITING, 0, 0.0, "")
-        for (domain, envelope), identifier in zip(arrival.envelopes, numbered(arrival.id), strict=False)
-    ]
+    rows = []
+    for (domain, envelope), identifier in zip(arrival.envelopes, numbered(arrival.id), strict=False):
+        written = _encode_envelope(envelope)
+        mark = seal(identifier, domain, written, size, arrived, rank, WAITING, 0, 0.0, "")
+        rows.append((identifier, domain, written, size, arrived, rank, WAITING, 0, 0.0, "", mark))
+    return rows

@@ -3,21 +3,28 @@
 `items_waiting` holds all that a release asks for, so that neither taking the next items, nor looking when something
 is due, nor the age of the oldest reads an item's own row. `items_stopped` costs nothing while nothing is stopped.
 Pages of 4 KiB and incremental vacuum were as fast as any other in measurements; the latter gives space back.
+
+Version 1 had no seals (rows.py): they are made when such a spool is opened.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from pathlib import Path
 
 import apsw
 
 from restante.spool.spool import SpoolUnusable
 from restante.store.disk import Disk
+from restante.store.rows import rows_of_ids, seal
 
-VERSION = 1
+VERSION = 2
 APPLICATION = 0x72737431  # "rst1"
 DATABASE = "spool.db"
-CHECKPOINT_PAGES = 4000
+PAGE = 16384
+"""Octets of a page: three messages of 4 KB share one, and a commit of them is few writes."""
+CHECKPOINT_PAGES = 1000
 MOST_WAL_LEFT = 64 * 1024 * 1024
 
 TABLES = """
@@ -28,7 +35,7 @@ CREATE TABLE messages (
 CREATE TABLE items (  -- an item's id is its message's, shifted, and its number
     id INTEGER PRIMARY KEY, domain TEXT NOT NULL, envelope BLOB NOT NULL, size INTEGER NOT NULL,
     arrived REAL NOT NULL, rank INTEGER NOT NULL, state INTEGER NOT NULL, attempts INTEGER NOT NULL,
-    next_attempt REAL NOT NULL, detail TEXT NOT NULL
+    next_attempt REAL NOT NULL, detail TEXT NOT NULL{seal}
 ) STRICT;
 CREATE INDEX items_waiting ON items (domain, rank, id, size, next_attempt, arrived) WHERE state = 0;
 CREATE INDEX items_stopped ON items (state, domain) WHERE state <> 0;
@@ -36,6 +43,11 @@ CREATE TABLE counters (
     domain TEXT PRIMARY KEY, items INTEGER NOT NULL, octets INTEGER NOT NULL, oldest REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
+VERSION_1 = TABLES.replace("{seal}", "")
+VERSION_2 = TABLES.replace("{seal}", ", seal BLOB NOT NULL")
+ADD_SEAL = "ALTER TABLE items ADD COLUMN seal BLOB NOT NULL DEFAULT x''"
+_SCHEMA = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name"
+_UNSEALED = "SELECT id FROM items NOT INDEXED WHERE id > ? ORDER BY id LIMIT 1000"
 
 
 def open_database(disk: Disk, folder: Path) -> apsw.Connection:
@@ -48,6 +60,7 @@ def open_database(disk: Disk, folder: Path) -> apsw.Connection:
         connection.set_busy_timeout(5000)
         _settle_in(connection)
         _make_tables(connection)
+        _assert_schema(connection)
     except BaseException:
         connection.close()
         raise
@@ -58,16 +71,17 @@ def open_for_reading(disk: Disk, folder: Path) -> apsw.Connection:
     """A second connection, which cannot write."""
     connection = apsw.Connection(str(folder / DATABASE), vfs=disk.vfs, flags=apsw.SQLITE_OPEN_READWRITE)
     connection.set_busy_timeout(5000)
-    for pragma in ("query_only = 1", "cache_size = -32768", "temp_store = MEMORY"):
+    for pragma in ("query_only = 1", "cell_size_check = 1", "cache_size = -32768", "temp_store = MEMORY"):
         connection.execute(f"PRAGMA {pragma}")
     return connection
 
 
 def _settle_in(connection: apsw.Connection) -> None:
-    for pragma in ("page_size = 4096", "auto_vacuum = INCREMENTAL"):  # heeded only while the database is empty
+    for pragma in (f"page_size = {PAGE}", "auto_vacuum = INCREMENTAL"):  # heeded only while the database is empty
         connection.execute(f"PRAGMA {pragma}")
     journal = connection.pragma("journal_mode", "wal")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA cell_size_check = 1")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA cache_size = -65536")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
@@ -93,6 +107,38 @@ def _make_tables(connection: apsw.Connection) -> None:
             f"the spool was written by a newer restante (version {version} of its tables; this one knows {VERSION})"
         )
     with connection:
-        connection.execute(TABLES)
-        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        if version == 1:
+            _add_seals(connection)
+        else:
+            connection.execute(VERSION_2)
+            connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _add_seals(connection: apsw.Connection) -> None:
+    """From version 1 to 2. A row that cannot be read gets no seal, and is found to be damaged later."""
+    connection.execute(ADD_SEAL)
+    after = 0
+    while ids := [row[0] for row in connection.execute(_UNSEALED, (after,))]:
+        after = ids[-1]
+        rows = [row for _, row in rows_of_ids(connection, ids) if row is not None]
+        seals = [(seal(*row[:10]), row[0]) for row in rows]
+        connection.executemany("UPDATE items SET seal = ? WHERE id = ?", seals)
+
+
+def _assert_schema(connection: apsw.Connection) -> None:
+    """Refuses tables that are not as this program has made them. Raises SpoolUnusable."""
+    found = connection.execute(_SCHEMA).fetchall()
+    if connection.pragma("application_id") != APPLICATION or found not in (
+        _made(VERSION_2),
+        _made(VERSION_1, ADD_SEAL),
+    ):
+        raise SpoolUnusable("the database is damaged, or not of this program: its tables have another form")
+
+
+@functools.cache
+def _made(*statements: str) -> list[apsw.SQLiteValues]:
+    with contextlib.closing(apsw.Connection(":memory:")) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        return connection.execute(_SCHEMA).fetchall()

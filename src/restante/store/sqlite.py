@@ -2,8 +2,8 @@
 
 The event loop keeps the counters and the claims in memory; one thread writes with group commit (writer.py), one reads
 (reader.py), a few stream bodies (bodies.py). One process has a spool at a time: it holds a lock on a file beside it.
-Start needs no repair: SQLite recovers by itself, claims died with the process, and body files that belong to no
-row are removed.
+After a crash start has nothing to repair: SQLite recovers by itself, claims died with the process, and body files that
+belong to no row are removed. What damage has done is looked for at start (start.py), and whenever a row is read.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import apsw
+import msgspec
 
-from restante.model import DomainName, IdSource, Item, ItemId, MessageId, Order, Waiting, item_id
+from restante.facts import Announce, Fact, ItemDamaged, SpoolMended
+from restante.model import DomainName, IdSource, Item, ItemId, ItemState, MessageId, Order, Waiting, item_id
 from restante.spool.spool import (
     Arrival,
     ContentWriter,
@@ -35,8 +37,9 @@ from restante.store.disk import Disk, Room
 from restante.store.opening import Parts, open_parts
 from restante.store.reader import FIRST, InFile, Key, Reader
 from restante.store.reserve import LOOK_EVERY, MARGIN, has_room
+from restante.store.schema import PAGE
 from restante.store.transaction import Transaction
-from restante.store.writer import PAGE, Accept, Change, Results, Settle, Writer
+from restante.store.writer import Accept, Change, Results, Settle, Writer
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 BODY_THREADS = 4
@@ -49,20 +52,35 @@ _T = TypeVar("_T")
 _P = ParamSpec("_P")
 
 
-async def open_spool(folder: Path, *, wall: Callable[[], float] = time.time, disk: Disk | None = None) -> SqliteSpool:
-    """Opens the spool in a folder, made where there is none. Raises SpoolInUse, SpoolUnusable."""
+def _nobody_listens(fact: Fact) -> None:
+    """For those who open a spool and have no log."""
+
+
+async def open_spool(
+    folder: Path,
+    *,
+    wall: Callable[[], float] = time.time,
+    disk: Disk | None = None,
+    announce: Announce = _nobody_listens,
+) -> SqliteSpool:
+    """Opens the spool in a folder, made where there is none. Raises SpoolInUse, SpoolUnusable.
+
+    Items whose rows turn out to be damaged are quarantined and announced, now or whenever they are looked at.
+    """
     opened = await asyncio.to_thread(open_parts, folder, disk or Disk())
-    return SqliteSpool(opened, wall)
+    return SqliteSpool(opened, wall, announce)
 
 
 class SqliteSpool:
     """spool.Spool on one disk; made by open_spool()."""
 
-    def __init__(self, opened: Parts, wall: Callable[[], float]) -> None:
+    def __init__(self, opened: Parts, wall: Callable[[], float], announce: Announce) -> None:
         self._loop = asyncio.get_running_loop()
         self._folder = opened.folder
         self._disk = opened.disk
         self._lock = opened.lock
+        self._mark = opened.mark
+        self._announce = announce
         self._connections = (opened.reading, opened.connection)
         self._bodies = opened.bodies
         self._ids = IdSource(wall, opened.last)
@@ -76,14 +94,19 @@ class SqliteSpool:
         self._closed: SpoolBroken | None = None
         self._writer = Writer(
             opened.connection,
-            Counters(opened.connection, opened.waiting),
+            Counters(opened.connection, opened.waiting, opened.start.commits),
             disk=opened.disk,
             folder=opened.folder,
             bodies=opened.bodies,
             reserve=opened.reserve,
+            mark=opened.mark,
             loop=self._loop,
             tell=self._told,
         )
+        if opened.start.is_mended:
+            announce(SpoolMended(len(opened.start.damaged)))
+        for item in opened.start.damaged:
+            announce(ItemDamaged(item))
 
     # coming in
 
@@ -187,6 +210,9 @@ class SqliteSpool:
                     self._claims.let_go(settlement.item)
             if not job.done.done():
                 job.done.set_exception(error)
+        self._claims.all_gone(results.damaged)
+        for item in results.damaged:
+            self._announce(ItemDamaged(item))
 
     def _arrived(self, arrival: Arrival) -> None:
         if self._claims.are_watched:
@@ -265,13 +291,16 @@ class SqliteSpool:
     ) -> list[Item]:
         """The items of keys that were taken; of other domains than the wanted ones the keys go to `others`."""
         try:
-            items = await self._read(self._reader.waiting_items, [key[2] for key in keys], cursor.due_by)
+            found = await self._read(self._reader.waiting_items, [key[2] for key in keys], cursor.due_by)
+            if found.damaged:
+                await self._mend()
         except BaseException:
             self._claims.untake(cursor, keys, again=True)
             raise
+        items = [item for item in found.items if item.domain in cursor.covered]  # an index may be damaged, too
         if len(items) < len(keys):
-            found = {item.id for item in items}
-            self._claims.untake(cursor, [key for key in keys if key[2] not in found], again=False)
+            lent = {item.id for item in items}
+            self._claims.untake(cursor, [key for key in keys if key[2] not in lent], again=False)
         if wanted is not None:
             others += [_key(item, cursor.order) for item in items if item.domain not in wanted]
             items = [item for item in items if item.domain in wanted]
@@ -331,7 +360,14 @@ class SqliteSpool:
 
     async def listing(self, wanted: Filter) -> list[Item]:
         """Items as they stand, in order of ids."""
-        return await self._read(self._reader.listing, wanted, self._claims.lent())
+        found = await self._read(self._reader.listing, wanted, self._claims.lent())
+        if found.damaged:
+            await self._mend()
+        return found.items
+
+    async def stopped(self) -> dict[ItemState, int]:
+        """How many items are frozen, and how many quarantined."""
+        return await self._read(self._reader.stopped)
 
     async def freeze(self, items: Sequence[ItemId]) -> list[ItemId]:
         """Stops waiting items. The stop of a claimed one is on disk too, and counts if it comes back."""
@@ -374,7 +410,17 @@ class SqliteSpool:
         for connection in self._connections:
             with contextlib.suppress(apsw.Error):  # the store may be broken
                 connection.close()  # the last one writes the log back into the database
+        self._mark.close()
         self._disk.close(self._lock)
+
+    def _mend(self) -> asyncio.Future[list[ItemId]]:
+        """Sets damaged rows aside."""
+
+        def mend(transaction: Transaction) -> list[ItemId]:
+            transaction.mend()
+            return transaction.damaged
+
+        return self._change(mend)
 
     # threads
 
@@ -393,6 +439,8 @@ class SqliteSpool:
             raise self._closed
         try:
             return await self._loop.run_in_executor(self._reading, ask, *args)
+        except (apsw.CorruptError, apsw.NotADBError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise self._writer.fail(error) from error
         except apsw.Error as error:
             raise SpoolBroken(f"{type(error).__name__}: {error}") from error
 

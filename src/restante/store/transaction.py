@@ -1,42 +1,61 @@
 """What one commit writes: arrivals, settlements, and what an operator changes, with the counters of all of it.
 
-Used by the writer's thread alone. Rows go in by the CHUNK in one statement, and what belongs to many items is one
+Used by the writer's thread alone. Many rows go into one statement (CHUNKS), and what belongs to many items is one
 statement over a JSON list of ids, because every step of a statement gives the interpreter to another thread and has to
 wait for it again. Content goes with its last item; body files go after the commit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import apsw
 
 from restante.model import ITEM_BITS, MAX_ITEMS_PER_MESSAGE, Item, ItemId, MessageId, item_id, message_of
 from restante.spool.spool import Arrival, Settlement
 from restante.store.counters import Counters
-from restante.store.rows import FROZEN, ITEM, QUARANTINED, WAITING, encode, envelope_json, fetch, item, item_rows
+from restante.store.rows import (
+    COLUMNS,
+    DAMAGE,
+    FROZEN,
+    QUARANTINED,
+    WAITING,
+    Row,
+    encode,
+    envelope_json,
+    fetch,
+    is_set_aside,
+    is_whole,
+    item,
+    item_rows,
+    rows_of_ids,
+    seal,
+)
 
-CHUNK = 64
+CHUNKS = (64, 16, 4, 1)
+"""Rows that go into one statement; the largest that are full are taken first."""
 
 _MESSAGE = "INSERT INTO messages (id, size, digest, arrived, content) VALUES "
-_ITEM = "INSERT INTO items (id, domain, envelope, size, arrived, rank, state, attempts, next_attempt, detail) VALUES "
-_MESSAGE_ONE, _MESSAGE_MANY = (_MESSAGE + ",".join(["(?,?,?,?,?)"] * count) for count in (1, CHUNK))
-_ITEM_ONE, _ITEM_MANY = (_ITEM + ",".join(["(?,?,?,?,?,?,?,?,?,?)"] * count) for count in (1, CHUNK))
+_ITEM = f"INSERT INTO items ({COLUMNS}) VALUES "  # noqa: S608 - constants
+_MESSAGES = {count: _MESSAGE + ",".join(["(?,?,?,?,?)"] * count) for count in CHUNKS}
+_ITEMS = {count: _ITEM + ",".join(["(?,?,?,?,?,?,?,?,?,?,?)"] * count) for count in CHUNKS}
 _GIVEN = "FROM json_each(?1) AS given CROSS JOIN items ON items.id = given.value"
 _SUMS = f"SELECT domain, count(*), sum(size), min(arrived) {_GIVEN} WHERE +state = ?2 GROUP BY domain"
-_IN_STATE = f"SELECT items.id {_GIVEN} WHERE +state = ?2"
-_FROZEN = f"SELECT {ITEM} {_GIVEN} WHERE +state = ?2"
 _PRESENT = f"SELECT items.id {_GIVEN}"
 _DELETE = "DELETE FROM items WHERE id IN (SELECT value FROM json_each(?))"
-_SET_STATE = "UPDATE items SET state = ?2 WHERE id IN (SELECT value FROM json_each(?1))"
-_REMAINS = "UPDATE items SET envelope = ?, detail = ?, next_attempt = ?, attempts = attempts + 1 WHERE id = ?"
+_SET_STATE = "UPDATE items SET state = ?, seal = ? WHERE id = ?"
+_REMAINS = "UPDATE items SET envelope = ?, detail = ?, next_attempt = ?, attempts = ?, seal = ? WHERE id = ?"
+_SET_ASIDE = """
+UPDATE items SET domain = '', envelope = coalesce(CAST(envelope AS BLOB), x''), size = 0, arrived = 0.0, rank = 0,
+state = 2, attempts = 0, next_attempt = 0.0, detail = ?, seal = x'' WHERE id = ?"""
+_ALL = "SELECT id FROM items NOT INDEXED WHERE id > ? ORDER BY id LIMIT 1000"
 _WITHOUT_ITEMS = f"""
 FROM messages WHERE id IN (SELECT value FROM json_each(?)) AND NOT EXISTS (
     SELECT 1 FROM items WHERE items.id BETWEEN messages.id << {ITEM_BITS}
     AND (messages.id << {ITEM_BITS}) + {MAX_ITEMS_PER_MESSAGE})"""  # noqa: S608 - constants
 _BODIES = f"SELECT id {_WITHOUT_ITEMS} AND content IS NULL"
 _DROP = f"DELETE {_WITHOUT_ITEMS}"
-_OF_MESSAGE = "SELECT id FROM items WHERE id BETWEEN ? AND ? AND state <> ?"
+_OF_MESSAGE = "SELECT id FROM items NOT INDEXED WHERE id BETWEEN ? AND ?"
 
 ArrivalRows = tuple[tuple[object, ...], list[tuple[object, ...]]]
 
@@ -56,50 +75,58 @@ class Transaction:
         self._counters = counters
         self.bodies_gone: list[MessageId] = []
         """Messages whose body files are to be removed once this is committed."""
+        self.damaged: list[ItemId] = []
+        """Items that mend() has set aside."""
 
     def insert(self, arrivals: Sequence[ArrivalRows]) -> None:
         """Stores messages and their items."""
         items = [row for _, rows in arrivals for row in rows]
-        self._insert(_MESSAGE_ONE, _MESSAGE_MANY, [message for message, _ in arrivals])
-        self._insert(_ITEM_ONE, _ITEM_MANY, items)
+        self._insert(_MESSAGES, [message for message, _ in arrivals])
+        self._insert(_ITEMS, items)
         for row in items:
             self._counters.add(row[1], 1, row[3], row[4])  # type: ignore[arg-type] # as item_rows() made them
 
-    def _insert(self, one: str, many: str, rows: Sequence[tuple[object, ...]]) -> None:
+    def _insert(self, statements: Mapping[int, str], rows: Sequence[tuple[object, ...]]) -> None:
         execute = self._connection.execute
-        whole = len(rows) - len(rows) % CHUNK
-        for start in range(0, whole, CHUNK):
-            execute(many, [value for row in rows[start : start + CHUNK] for value in row])
-        if whole < len(rows):
-            self._connection.executemany(one, rows[whole:])
+        start = 0
+        for count in CHUNKS:
+            while len(rows) - start >= count:
+                execute(statements[count], [value for row in rows[start : start + count] for value in row])
+                start += count
 
     def settle(self, settlements: Sequence[Settlement], envelopes: Sequence[bytes | None]) -> None:
         """Records outcomes; `envelopes` are the remaining ones as JSON, in order. An item that is gone stays gone."""
         done = list({each.item for each in settlements if each.remaining is None})
         if done:
             self._delete(done)
-        left = [
-            (envelope, each.detail, each.next_attempt, each.item)
-            for each, envelope in zip(settlements, envelopes, strict=True)
-            if envelope is not None
-        ]
+        left = [(each, envelope) for each, envelope in zip(settlements, envelopes, strict=True) if envelope is not None]
         if left:
-            self._connection.executemany(_REMAINS, left)
+            self._remain(left)
+
+    def _remain(self, left: Sequence[tuple[Settlement, bytes]]) -> None:
+        rows = {row[0]: row for row in self._whole([each.item for each, _ in left])}
+        changed: list[tuple[bytes, str, float, int, bytes, ItemId]] = []
+        for each, envelope in left:
+            if (row := rows.get(each.item)) is not None:
+                identifier, domain, _, size, arrived, rank, state, attempts, *_ = row
+                then = (state, attempts + 1, each.next_attempt, each.detail)
+                mark = seal(identifier, domain, envelope, size, arrived, rank, *then)
+                rows[each.item] = (identifier, domain, envelope, size, arrived, rank, *then, mark)
+                changed.append((envelope, each.detail, each.next_attempt, attempts + 1, mark, each.item))
+        self._connection.executemany(_REMAINS, changed)
 
     def freeze(self, items: Sequence[ItemId]) -> list[ItemId]:
         """Waiting items become frozen."""
-        found = self._in_state(items, WAITING)
-        self._leave_waiting(found)
-        self._set_state(found, FROZEN)
-        return found
+        return self._stop([row for row in self._whole(items) if row[6] == WAITING], FROZEN)
 
     def thaw(self, items: Sequence[ItemId]) -> list[Item]:
         """Frozen items wait again; as they were."""
-        found = [item(row) for row in fetch(self._connection, _FROZEN, _json(set(items)), FROZEN)]
-        for each in found:
+        rows = [row for row in self._whole(items) if row[6] == FROZEN]
+        thawed = [item(row) for row in rows]
+        for each in thawed:
             self._counters.add(each.domain, 1, each.size, each.arrived)
-        self._set_state([each.id for each in found], WAITING)
-        return found
+        self._set_state(rows, WAITING)
+        return thawed
 
     def remove(self, items: Sequence[ItemId]) -> list[ItemId]:
         """Items of whatever state are gone."""
@@ -110,33 +137,70 @@ class Transaction:
     def quarantine(self, message: MessageId) -> list[ItemId]:
         """All items of a message are set aside."""
         span = (item_id(message, 1), item_id(message, MAX_ITEMS_PER_MESSAGE))
-        found = [row[0] for row in fetch(self._connection, _OF_MESSAGE, *span, QUARANTINED)]
+        rows = self._whole([row[0] for row in fetch(self._connection, _OF_MESSAGE, *span)])
+        return self._stop([row for row in rows if row[6] != QUARANTINED], QUARANTINED)
+
+    def mend(self) -> None:
+        """Reads the rows of all items, sets aside those that are damaged, and makes indexes and counters anew."""
+        hurt: list[ItemId] = []
+        after = 0
+        while ids := [row[0] for row in fetch(self._connection, _ALL, after)]:
+            after = ids[-1]
+            for identifier, row in rows_of_ids(self._connection, ids):
+                if row is None or not (is_whole(row) or is_set_aside(row)):
+                    hurt.append(identifier)
+        self._connection.execute("REINDEX items")
+        self._connection.executemany(_SET_ASIDE, [(DAMAGE, identifier) for identifier in hurt])
+        self._counters.recount()
+        self.damaged += hurt
+
+    def _whole(self, items: Sequence[ItemId]) -> list[Row]:
+        """The rows of items; if one is damaged, it is set aside before anything is written about it."""
+        whole: list[Row] = []
+        is_damaged = False
+        for _, row in rows_of_ids(self._connection, list(dict.fromkeys(items))):
+            if row is not None and is_whole(row):
+                whole.append(row)
+            elif row is None or not is_set_aside(row):
+                is_damaged = True
+        if is_damaged:
+            self.mend()
+        return whole
+
+    def _stop(self, rows: Sequence[Row], state: int) -> list[ItemId]:
+        found = [ItemId(row[0]) for row in rows]
         self._leave_waiting(found)
-        self._set_state(found, QUARANTINED)
+        self._set_state(rows, state)
         return found
 
-    def _in_state(self, items: Sequence[ItemId], state: int) -> list[ItemId]:
-        return [row[0] for row in fetch(self._connection, _IN_STATE, _json(set(items)), state)]
-
-    def _set_state(self, items: Sequence[ItemId], state: int) -> None:
-        if items:
-            self._connection.execute(_SET_STATE, (_json(items), state))
+    def _set_state(self, rows: Sequence[Row], state: int) -> None:
+        marks = [(state, seal(*(*row[:6], state, *row[7:10])), row[0]) for row in rows]
+        self._connection.executemany(_SET_STATE, marks)
 
     def _leave_waiting(self, items: Sequence[ItemId]) -> None:
         for domain, count, octets, oldest in fetch(self._connection, _SUMS, _json(items), WAITING):
             self._counters.take(domain, count, octets, oldest)
 
+    def drop_messages_without_items(self) -> None:
+        """Removes contents that no item needs: there are none, unless there was damage."""
+        self._drop([row[0] for row in fetch(self._connection, "SELECT id FROM messages")])
+
     def _delete(self, items: Sequence[ItemId]) -> None:
         self._leave_waiting(items)
         self._connection.execute(_DELETE, (_json(items),))
-        messages = _json({message_of(item) for item in items})
+        self._drop({message_of(item) for item in items})
+
+    def _drop(self, candidates: Iterable[MessageId]) -> None:
+        messages = _json(candidates)
         bodies = [row[0] for row in fetch(self._connection, _BODIES, messages)]
         self._connection.execute(_DROP, (messages,))
         self.bodies_gone.extend(bodies)
 
 
-def settled_rows(settlements: Iterable[Settlement]) -> tuple[list[bytes | None], list[ArrivalRows]]:
+def settled_rows(settlements: Sequence[Settlement]) -> tuple[list[bytes | None], list[ArrivalRows]]:
     """The remaining envelopes of settlements as JSON, and their DSNs' rows. Raises UnicodeEncodeError."""
+    for each in settlements:
+        each.detail.encode()
     envelopes = [None if each.remaining is None else envelope_json(each.remaining) for each in settlements]
     return envelopes, [rows_of(each.dsn) for each in settlements if each.dsn is not None]
 

@@ -17,20 +17,23 @@ from typing import Any
 
 import apsw
 
-from restante.model import DomainName, MessageId, Waiting
+from restante.model import DomainName, ItemId, MessageId, Waiting
 from restante.spool.spool import Arrival, Settlement, SpoolBroken, SpoolFull
 from restante.store.bodies import Bodies
 from restante.store.counters import Counters
 from restante.store.disk import Disk
+from restante.store.mark import Mark
 from restante.store.reserve import MARGIN, Reserve
+from restante.store.schema import PAGE
 from restante.store.transaction import ArrivalRows, Transaction, rows_of, settled_rows
 
 MOST_JOBS = 4096
 MOST_OCTETS = 16 * 1024 * 1024
 IDLE_SECONDS = 1.0
-VACUUM_ABOVE_PAGES = 16384
-VACUUM_PAGES = 2048
-PAGE = 4096
+VACUUM_ABOVE_PAGES = 4096
+VACUUM_PAGES = 512
+LOOK_AT_FREE_PAGES = 64
+"""Commits without outcomes, after which the database is asked again how many pages are free."""
 
 
 @dataclass(slots=True, eq=False)
@@ -68,6 +71,8 @@ class Results:
     failed: list[tuple[Job, Exception]] = field(default_factory=list)
     counters: dict[DomainName, Waiting] = field(default_factory=dict)
     bodies_gone: list[MessageId] = field(default_factory=list)
+    damaged: list[ItemId] = field(default_factory=list)
+    """Items whose rows were found damaged, and are quarantined."""
 
 
 @dataclass(slots=True)
@@ -96,6 +101,7 @@ class Writer:
         folder: Path,
         bodies: Bodies,
         reserve: Reserve,
+        mark: Mark,
         loop: asyncio.AbstractEventLoop,
         tell: Callable[[Results], None],
     ) -> None:
@@ -105,6 +111,7 @@ class Writer:
         self._folder = folder
         self._bodies = bodies
         self._reserve = reserve
+        self._mark = mark
         self._loop = loop
         self._tell = tell
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
@@ -114,6 +121,7 @@ class Writer:
         self.broken: SpoolBroken | None = None
         self.free_pages = int(str(connection.pragma("freelist_count")))
         """Pages of the database that can be written again."""
+        self._commits = 0
         self._thread = threading.Thread(target=self._run, name="restante-spool", daemon=True)
         self._thread.start()
 
@@ -209,13 +217,17 @@ class Writer:
         transaction.settle(settlements, [envelope for _, envelopes, _ in batch.settles for envelope in envelopes])
         changed: list[tuple[Job, Any]] = [(change, change.apply(transaction)) for change in batch.changes]
         self._counters.write()
-        self.free_pages = int(str(connection.pragma("freelist_count")))
+        self._commits += 1
+        if batch.settles or batch.changes or self._commits % LOOK_AT_FREE_PAGES == 0:
+            self.free_pages = int(str(connection.pragma("freelist_count")))
         connection.execute("COMMIT")
         results.done = [(job, None) for job, _ in batch.accepts]
         results.done += [(job, None) for job, _, _ in batch.settles]
         results.done += changed
         results.counters = self._counters.committed()
         results.bodies_gone = transaction.bodies_gone
+        results.damaged = transaction.damaged
+        self._mark.write(self._counters.commits)
 
     def _roll_back(self) -> None:
         self._counters.rolled_back()
@@ -254,7 +266,9 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - as in _perform()
             self.fail(error)
         else:
-            self._loop.call_soon_threadsafe(self._tell, Results(counters=self._counters.committed()))
+            changed = self._counters.committed()
+            self._mark.write(self._counters.commits)
+            self._loop.call_soon_threadsafe(self._tell, Results(counters=changed))
 
 
 def _prepare(jobs: Sequence[Job], results: Results) -> _Batch:
