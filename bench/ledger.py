@@ -38,6 +38,7 @@ DEPTHS = (1, 4, 1, 16)
 """How many messages a connection has under way at once: 1 by DATA, more by BDAT without waiting."""
 ENVELOPE = f"MAIL FROM:<{SENDER}>\r\nRCPT TO:<{RECIPIENT}>\r\n".encode()
 LAST_WORDS_SECONDS = 3.0
+REFUSED_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,7 @@ class Load:
     """Connections that put mail in as fast as it is taken, until the end of `async with`.
 
     A connection that fails is made again until then, so the server may come and go. `pause` seconds follow each flight.
+    At the end what is under way may still be answered for a moment, if `is_patient`.
     """
 
     ledger: Ledger
@@ -209,6 +211,7 @@ class Load:
     connections: int = 8
     pause: float = 0.0
     seed: int = 0
+    is_patient: bool = True
     sizes: Sequence[tuple[int, int, int]] = SIZES
     _texts: Texts = field(init=False)
     _tasks: list[asyncio.Task[None]] = field(init=False, default_factory=list)
@@ -222,9 +225,8 @@ class Load:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """What is under way may still be answered for a moment; then the connections are cut."""
         self._is_ending = True
-        _, late = await asyncio.wait(self._tasks, timeout=LAST_WORDS_SECONDS)
+        _, late = await asyncio.wait(self._tasks, timeout=LAST_WORDS_SECONDS if self.is_patient else 0.05)
         for task in late:
             task.cancel()
         for done in await asyncio.gather(*self._tasks, return_exceptions=True):
@@ -257,14 +259,16 @@ class Load:
         if replies[-1].startswith("354"):
             writer.write(content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
             replies.append(await _reply(reader))
-        self._answered(name, replies)
+        await self._answered(name, replies)
 
     async def _by_bdat(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, depth: int) -> None:
         flight = [self._message() for _ in range(depth)]
         for _, content in flight:
+            if writer.is_closing():
+                raise EOFError
             writer.write(ENVELOPE + b"BDAT %d LAST\r\n" % len(content) + content)
         for name, _ in flight:
-            self._answered(name, [await _reply(reader) for _ in range(3)])
+            await self._answered(name, [await _reply(reader) for _ in range(3)])
 
     def _message(self) -> tuple[str, bytes]:
         name = str(uuid.uuid4())
@@ -272,11 +276,12 @@ class Load:
         self.ledger.attempted(name, content)
         return name, content
 
-    def _answered(self, name: str, replies: list[str]) -> None:
+    async def _answered(self, name: str, replies: list[str]) -> None:
         if replies[-1].startswith("250"):
             self.ledger.acknowledged(name)
         else:
             self.ledger.refused(name, next(reply for reply in replies if reply[0] in "45"))
+            await asyncio.sleep(REFUSED_SECONDS)
 
 
 async def _reply(reader: asyncio.StreamReader) -> str:

@@ -1,7 +1,8 @@
 """A disk on which only what was synced survives a power cut: data, sizes and names, SQLite's and the bodies'.
 
-RecordingDisk works on real files and writes down, in order, all that was asked of it. survivors() says what a cut
-after the first n of these operations may leave: of what was not synced nothing, all, or any part.
+RecordingDisk works on real files and writes down, in order, all that was asked of it. A Platter is fed with these
+operations, one by one, and says what a cut at that moment may leave: of what was not synced any part may survive, and
+of a single write any of its sectors.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import itertools
 import random
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
@@ -118,6 +119,10 @@ class RecordingDisk(Disk):
         self._open[descriptor] = (number, end + len(data))
         self.note(Wrote(number, end, data))
 
+    def overwrite(self, descriptor: int, data: bytes) -> None:
+        super().overwrite(descriptor, data)
+        self.note(Wrote(self._open[descriptor][0], 0, data))
+
     def allocate(self, descriptor: int, octets: int) -> None:
         self.note(Cut(self._open[descriptor][0], octets))
 
@@ -180,75 +185,132 @@ class _File(apsw.VFSFile):
             self._disk.note(FolderSynced(self._path.parent))
 
 
-Keep = Callable[[], bool]
-"""Whether an operation that was not synced has survived."""
+Image = dict[str, bytes]
+"""What is on a disk: contents by paths below the root; a folder's path ends with a slash."""
+SECTOR = 512
 
 
-@dataclass
 class Platter:
     """What is safe, and what is under way: fed with operations, one by one."""
 
-    root: Path
-    _safe_names: dict[Path, dict[str, int]] = field(default_factory=dict)
-    _names: dict[Path, list[Named]] = field(default_factory=dict)
-    _safe_data: dict[int, bytearray] = field(default_factory=dict)
-    _data: dict[int, list[Wrote | Cut]] = field(default_factory=dict)
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._names: dict[Path, dict[str, int]] = {}
+        self._data: dict[int, bytes] = {}
+        self.pending: list[Named | Wrote | Cut] = []
+        """What was done and is not safe yet, in order."""
 
-    def do(self, operation: Operation) -> bool:
-        """Takes an operation; whether it made anything safe."""
+    def do(self, operation: Operation) -> None:
+        """Takes an operation."""
         match operation:
-            case Named(folder=folder):
-                self._names.setdefault(folder, []).append(operation)
-            case Wrote(file=number) | Cut(file=number):
-                self._data.setdefault(number, []).append(operation)
             case Synced(file=number):
-                changes = self._data.pop(number, [])
-                _write(self._safe_data.setdefault(number, bytearray()), changes)
-                return bool(changes)
+                self._settle(lambda each: isinstance(each, Wrote | Cut) and each.file == number)
             case FolderSynced(folder=folder):
-                named = self._names.pop(folder, [])
-                _name(self._safe_names.setdefault(folder, {}), named)
-                return bool(named)
-        return False
+                self._settle(lambda each: isinstance(each, Named) and each.folder == folder)
+            case _:
+                self.pending.append(operation)
 
-    def leave(self, keep: Keep, target: Path) -> None:
-        """Writes what a cut leaves now to a folder: what is safe, and of the rest what is kept."""
-        self._leave(self.root, keep, target)
+    def _settle(self, is_safe: Callable[[Named | Wrote | Cut], bool]) -> None:
+        done = [each for each in self.pending if is_safe(each)]
+        self.pending = [each for each in self.pending if not is_safe(each)]
+        _apply(done, self._names, self._data)
 
-    def _leave(self, folder: Path, keep: Keep, target: Path) -> None:
-        target.mkdir()
-        names = dict(self._safe_names.get(folder, {}))
-        _name(names, (each for each in self._names.get(folder, ()) if keep()))
-        for name, number in names.items():
+    def image(self, survivors: Iterable[Named | Wrote | Cut]) -> Image:
+        """What a cut leaves now: what is safe, and these of the pending operations, whole or torn, in their order."""
+        names = {folder: dict(within) for folder, within in self._names.items()}
+        data = dict(self._data)
+        _apply(survivors, names, data)
+        image: Image = {}
+        self._put(self._root, "", names, data, image)
+        return image
+
+    def _put(
+        self, folder: Path, prefix: str, names: dict[Path, dict[str, int]], data: dict[int, bytes], image: Image
+    ) -> None:
+        for name, number in names.get(folder, {}).items():
             if number == FOLDER:
-                self._leave(folder / name, keep, target / name)
+                image[f"{prefix}{name}/"] = b""
+                self._put(folder / name, f"{prefix}{name}/", names, data, image)
             else:
-                data = bytearray(self._safe_data.get(number, b""))
-                _write(data, (each for each in self._data.get(number, ()) if keep()))
-                (target / name).write_bytes(data)
+                image[prefix + name] = data.get(number, b"")
 
 
-def _name(names: dict[str, int], changes: Iterable[Named]) -> None:
-    for change in changes:
-        for name, number in change.names:
-            if number is None:
-                names.pop(name, None)
-            else:
-                names[name] = number
-
-
-def _write(data: bytearray, changes: Iterable[Wrote | Cut]) -> None:
-    for change in changes:
-        end = change.offset + len(change.data) if isinstance(change, Wrote) else change.size
-        if len(data) < end:
-            data.extend(bytes(end - len(data)))
-        if isinstance(change, Wrote):
-            data[change.offset : end] = change.data
+def _apply(
+    operations: Iterable[Named | Wrote | Cut], names: dict[Path, dict[str, int]], data: dict[int, bytes]
+) -> None:
+    changed: dict[int, bytearray] = {}
+    for operation in operations:
+        if isinstance(operation, Named):
+            within = names.setdefault(operation.folder, {})
+            for name, number in operation.names:
+                if number is None:
+                    within.pop(name, None)
+                else:
+                    within[name] = number
         else:
-            del data[end:]
+            if operation.file not in changed:
+                changed[operation.file] = bytearray(data.get(operation.file, b""))
+            _change(changed[operation.file], operation)
+    data.update((number, bytes(content)) for number, content in changed.items())
 
 
-def ways_to_survive(seed: int) -> dict[str, Keep]:
-    """Nothing but what was synced; everything, as when only the process dies; and any part, by chance."""
-    chance = random.Random(seed)
-    return {"synced": lambda: False, "all": lambda: True, "some": lambda: chance.random() < 0.5}
+def _change(content: bytearray, operation: Wrote | Cut) -> None:
+    end = operation.offset + len(operation.data) if isinstance(operation, Wrote) else operation.size
+    if len(content) < end:
+        content.extend(bytes(end - len(content)))
+    if isinstance(operation, Wrote):
+        content[operation.offset : end] = operation.data
+    else:
+        del content[end:]
+
+
+def write_image(image: Image, folder: Path) -> None:
+    """Makes real folders and files of an image."""
+    folder.mkdir()
+    for path, content in image.items():
+        if path.endswith("/"):
+            (folder / path).mkdir()
+        else:
+            (folder / path).write_bytes(content)
+
+
+def survivors(
+    pending: Sequence[Named | Wrote | Cut], most: int, chance: random.Random
+) -> Iterator[list[Named | Wrote | Cut]]:
+    """What may survive of pending operations: every subset, or, of more than `most`, so many, the telling ones first.
+
+    Those are: nothing, all, all but one, one alone, all up to one. As many again have one write torn into sectors.
+    """
+    count = len(pending)
+    if 1 << count <= most:
+        choices: Iterable[int] = range(1 << count)
+    else:
+        every = (1 << count) - 1
+        ones = [1 << bit for bit in range(count)]
+        telling = [*(every ^ one for one in ones), *ones, *(one - 1 for one in ones)]
+        chance.shuffle(telling)
+        telling = [0, every, *telling]
+        choices = [*telling[:most], *(chance.getrandbits(count) for _ in range(most - len(telling)))]
+    for kept in choices:
+        yield [each for bit, each in enumerate(pending) if kept >> bit & 1]
+    tearable = [at for at, each in enumerate(pending) if isinstance(each, Wrote) and len(each.data) > SECTOR]
+    if not tearable:
+        return
+    for number in range(min(most, 1 << count)):
+        at = chance.choice(tearable)
+        rest = pending[at + 1 :] if number % 2 else [each for each in pending[at + 1 :] if chance.random() < 0.5]
+        before = [each for each in pending[:at] if chance.random() < 0.8]
+        yield [*before, *_torn(pending[at], chance), *rest]
+
+
+def _torn(operation: Named | Wrote | Cut, chance: random.Random) -> list[Wrote]:
+    """Some of a write's sectors."""
+    assert isinstance(operation, Wrote)
+    first = -(operation.offset % SECTOR)
+    starts = [0, *range(first + SECTOR, len(operation.data), SECTOR)]
+    pieces = [(start, end) for start, end in itertools.pairwise([*starts, len(operation.data)])]
+    return [
+        Wrote(operation.file, operation.offset + start, operation.data[start:end])
+        for start, end in pieces
+        if chance.random() < 0.5
+    ]
