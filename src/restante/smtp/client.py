@@ -191,6 +191,11 @@ class ClientEngine:
         return self._ahead_messages == 0
 
     @property
+    def octets_ahead(self) -> int:
+        """Octets of content of what is on its way."""
+        return self._ahead_octets
+
+    @property
     def has_ended(self) -> bool:
         """Whether the session is over: nothing said now would be heard."""
         return self._ended

@@ -114,6 +114,11 @@ class Conversation:
         """How this peer is sent to."""
         return self._engine.offer.way
 
+    @property
+    def octets_ahead(self) -> int:
+        """Octets of content that are on their way and not confirmed."""
+        return self._engine.octets_ahead
+
     def unanswered(self) -> list[Parcel]:
         """What was begun and got no final reply at all, oldest first."""
         return [job.parcel for job in self._jobs if not any(job.replies)]
@@ -171,8 +176,9 @@ class Conversation:
 
     # mail
 
-    async def run(self, feed: Feed, report: Report, answered: Callable[[], None]) -> None:
-        """Carries what the feed gives until it has no more, then takes leave; `answered` is told of every final reply.
+    async def run(self, feed: Feed, report: Report, answered: Callable[[int], None]) -> None:
+        """Carries what the feed gives until it has no more, then takes leave; `answered` is told
+        the octets of each transaction that has its final reply.
 
         Raises StreamClosed (PeerEnded among it), StreamTimeout, MalformedReply, and what a content raises.
         """
@@ -275,7 +281,7 @@ class Conversation:
         if data := self._engine.data_to_send():
             self._stream.write(data)
 
-    async def _read(self, report: Report, answered: Callable[[], None]) -> None:
+    async def _read(self, report: Report, answered: Callable[[int], None]) -> None:
         engine = self._engine
         while True:
             while (event := engine.next_event()) is not None:
@@ -292,14 +298,14 @@ class Conversation:
                 raise StreamClosed("the next hop hung up")
             engine.receive(data)
 
-    def _take(self, event: Event, report: Report, answered: Callable[[], None]) -> None:
+    def _take(self, event: Event, report: Report, answered: Callable[[int], None]) -> None:
         match event:
             case Finished(key=(_Job() as job, int() as first), replies=replies):
                 self.finished += 1
                 if job.answered(first, replies):
                     del self._jobs[job]
                     report(job.outcome())
-                answered()
+                answered(job.parcel.item.size)
             case ContentWanted(key=(_Job() as job, int() as first)):
                 self._wanted = (job, first)
             case Ended(reply=reply) if reply is not None:

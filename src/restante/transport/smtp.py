@@ -1,8 +1,8 @@
 """Carries items to a next hop over SMTP: streamed over one connection where the peer can take that, else over several.
 
-A further connection is opened only when the peer has answered on those before, and only while there is more to send;
-one that is not let in is no error. A peer that says 421 after it has taken something (it counts messages per
-connection) is dialled again. Opportunistic TLS that fails is tried again in clear.
+A further connection is opened only when the peer has answered on those before, while there is more to send, and while
+the path has room for it (pace.py); one that is not let in is no error, and the last. A peer that says 421 after it has
+taken something (it counts messages per connection) is dialled again. Opportunistic TLS that fails is tried in clear.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from restante.smtp.offer import Way
 from restante.smtp.reply import MalformedReply
 from restante.transport.conversation import Conversation, Manners, PeerEnded, TlsFailed
 from restante.transport.outcome import CarryEnd, Feed, Parcel, Report
+from restante.transport.pace import Pace
 
 DIAL_SECONDS = 30.0
-MOST_CONNECTIONS = 20
+MOST_CONNECTIONS = 100
 
 
 class Dial(Protocol):
@@ -74,7 +75,10 @@ class SmtpCarrier:
         self._manners = Manners(means.hostname, host.host, tls, means.ahead)
         self._tasks: set[asyncio.Task[str]] = set()
         self._opened = 0
+        self._is_turned_away = False
         self._rtt: float | None = None
+        self._pace = Pace()
+        self._talks: set[Conversation] = set()
 
     @property
     def target(self) -> str:
@@ -101,9 +105,15 @@ class SmtpCarrier:
         self._tasks.add(asyncio.get_running_loop().create_task(self._one(feed, report, is_first=self._opened == 0)))
         self._opened += 1
 
-    def _maybe_another(self, talk: Conversation, feed: _SharedFeed, report: Report) -> None:
+    def _maybe_another(self, talk: Conversation, feed: _SharedFeed, report: Report, octets: int) -> None:
         """One connection streams as fast as the link goes; where replies must be waited for, more of them help."""
-        if talk.way is not Way.STREAM and not feed.is_over and self._opened < self._means.connections:
+        if talk.way is Way.STREAM or feed.is_over or self._is_turned_away:
+            return
+        rtt = talk.rtt or 0.0
+        self._pace.confirmed(octets, self._means.now(), rtt)
+        being_opened = len(self._tasks) - len(self._talks)
+        on_its_way = sum(each.octets_ahead for each in self._talks) + being_opened * octets
+        if self._opened < self._means.connections and self._pace.wants_more(on_its_way, rtt):
             self._open(feed, report)
 
     async def _one(self, feed: _SharedFeed, report: Report, *, is_first: bool) -> str:
@@ -112,9 +122,11 @@ class SmtpCarrier:
             try:
                 talk, stream = await self._connect()
             except (RestanteError, MalformedReply) as error:
+                self._is_turned_away = True
                 return self._told(error) if is_first else ""
             is_first = True  # what fails from here on has cost something
             self._rtt = talk.rtt
+            self._talks.add(talk)
             try:
                 await talk.run(feed, report, partial(self._maybe_another, talk, feed, report))
             except PeerEnded as ended:
@@ -127,6 +139,7 @@ class SmtpCarrier:
             else:
                 return ""
             finally:
+                self._talks.discard(talk)
                 stream.end() if feed.is_over else stream.abort()
 
     def _told(self, error: Exception) -> str:
