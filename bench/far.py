@@ -35,6 +35,7 @@ SITE = f"""\
 virtual_mailbox_domains = {DOMAIN}
 virtual_mailbox_maps = inline:{{anna@{DOMAIN}=anna/}}
 smtpd_client_connection_count_limit = 0
+default_process_limit = 400
 """
 
 

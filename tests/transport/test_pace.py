@@ -12,7 +12,7 @@ def connections(*, rtt: float, octets_per_second: float, size: int, most: int = 
         now += rtt
         for _ in range(min(opened, int(octets_per_second * rtt / size) or 1)):
             pace.confirmed(size, now, rtt)
-            if opened < most and pace.wants_more(opened * size, rtt):
+            if opened < most and pace.wants_more(2 * opened * size, rtt):
                 opened += 1
     return opened
 
@@ -25,7 +25,7 @@ def test_a_far_and_fat_link_gets_as_many_as_it_takes_to_fill_it() -> None:
 
 def test_a_thin_link_gets_no_more_than_a_few() -> None:
     """64 kbit/s and 600 ms hold 5 KB; only what may always be on its way is."""
-    assert connections(rtt=0.6, octets_per_second=8000, size=4096) <= LEAST_OCTETS // 4096 + 1
+    assert connections(rtt=0.6, octets_per_second=8000, size=4096) <= LEAST_OCTETS // 4096 // 2 + 1
 
 
 def test_large_messages_need_fewer_connections() -> None:

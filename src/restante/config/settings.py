@@ -82,7 +82,7 @@ class LimitsSettings(Section):
     """How many messages a release sends ahead of their replies: as many may arrive twice when a link is cut."""
     ahead_octets: Annotated[int, size("1KB", "1GB", "4MB")] = 4 << 20
     """The same, counted in octets; one message is always sent, however long."""
-    delivery_connections: Annotated[int, whole(1, 1000, 100)] = 100
+    delivery_connections: Annotated[int, whole(1, 1000, 200)] = 200
     """How many connections are made at most to one next hop that has no CHUNKING, as far as its path has room for them;
     one is enough for those that have."""
     releases: Annotated[int, whole(1, 10_000, 50)] = 50

@@ -25,7 +25,7 @@ from restante.transport.outcome import CarryEnd, Feed, Parcel, Report
 from restante.transport.pace import Pace
 
 DIAL_SECONDS = 30.0
-MOST_CONNECTIONS = 100
+MOST_CONNECTIONS = 200
 
 
 class Dial(Protocol):
