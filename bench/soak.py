@@ -32,6 +32,7 @@ from rich.console import Console
 from rich.table import Table
 from tests.crash import damage, faults, full, mounts, runs, states
 from tests.crash.runs import Outcome
+from tests.cuts import soak as cuts
 
 FAULT_REACH_SECONDS = 3.0
 
@@ -113,6 +114,17 @@ RUNS: dict[str, Run] = {
         *(1000, "tries", lambda count, folder: full.full_disk(count, folder, scarce="inodes")),
         lacking=full.lacking_tmpfs,
     ),
+    "cuts-restante": Run("a release is cut after each octet, to restante", 4000, "cuts", cuts.cuts_to_restante),
+    "cuts-tls": Run("the same under TLS", 2000, "cuts", cuts.cuts_by_tls),
+    "cuts-large": Run("the same with messages of 1.3 MB, spread", 1000, "cuts", cuts.cuts_of_large_ones),
+    "cuts-postfix": Run(
+        "the same; Postfix is the site", 4000, "cuts", cuts.cuts_to_postfix, lacking=cuts.lacking_postfix
+    ),
+    "cuts-postfix-data": Run(
+        "the same without CHUNKING", *(4000, "cuts", cuts.cuts_to_postfix_by_data), lacking=cuts.lacking_postfix
+    ),
+    "races": Run("ETRN against arrivals, failing releases, restarts, kills", 10_000, "seeds", cuts.races),
+    "rights": Run("ETRNs from who may not, in 60 forms; sites and their domains", 100_000, "tries", cuts.rights),
 }
 
 

@@ -262,6 +262,23 @@ async def test_mail_accepted_before_an_etrn_is_offered_in_the_release_that_it_as
         assert await made.items() == []
 
 
+async def test_who_asks_as_a_release_fails_gets_another(tmp_path: Path) -> None:
+    """One that nobody let in has begun nothing, and yet it is too late to join it."""
+    async with host(tmp_path) as made:
+        await made.mail()
+        carrier = made.carrier()
+        carrier.dialled.clear()
+        carrier.takes, carrier.error = 0, "not there"
+        made.ask()
+        await eventually(lambda: carrier.begun)
+        carrier.dialled.set()
+        await asyncio.sleep(0)  # it has failed in this turn; nobody has been told
+        carrier.takes, carrier.error = None, ""
+        assert made.ask() == Queued()
+        await all_over(made)
+        assert await made.items() == []
+
+
 async def test_the_queued_release_goes_to_the_latest_target(tmp_path: Path) -> None:
     """The last to ask says where it is now; the running one is not changed."""
     async with host(tmp_path) as made:

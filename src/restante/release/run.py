@@ -80,6 +80,7 @@ class Run:
         self._settling: asyncio.Task[None] | None = None
         self._broken = ""
         self._stopped = ""
+        self._is_over = False  # the carrier has ended; all that is left is to write down what it said
         self._feed = ReleaseFeed(
             means.spool,
             lambda: means.routes.waiting_domains(view.domain),
@@ -109,7 +110,7 @@ class Run:
     @property
     def has_begun(self) -> bool:
         """Whether it is too late to join it: it may have passed what has arrived since, or is to end."""
-        return self._feed.has_begun or bool(self._stopped)
+        return self._feed.has_begun or self._is_over or bool(self._stopped)
 
     @property
     def is_stopped(self) -> bool:
@@ -139,6 +140,7 @@ class Run:
         except Exception as error:  # noqa: BLE001 - a release that fails is a view with an error; its mail waits
             end = CarryEnd(error=explained(error))
         finally:
+            self._is_over = True
             await self._finish(end)
 
     async def _finish(self, end: CarryEnd) -> None:
