@@ -11,10 +11,12 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+import struct
 from collections.abc import Callable
 from typing import Protocol, cast
 from weakref import WeakKeyDictionary
 
+from restante.net.congestion import INFO_OCTETS, LOOK_SECONDS, Congestion, Sent
 from restante.net.stream import InjectedBytes, StreamClosed, StreamTimeout
 from restante.smtp.node import IPAddress
 
@@ -77,6 +79,8 @@ class AsyncioStream(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._tls: ssl.SSLObject | None = None
         self._peer = self._local = NOWHERE
+        self._congestion = Congestion()
+        self._look_at = self._loop.time() + LOOK_SECONDS
         self.received = 0
         """Octets that have come in all."""
 
@@ -203,9 +207,23 @@ class AsyncioStream(asyncio.Protocol):
         unsent = self._unsent
         if unsent and not self._gone:
             assert self._transport is not None
+            if self._loop.time() >= self._look_at:
+                self._look()
             self._transport.write(unsent[0] if len(unsent) == 1 else b"".join(unsent))
         self._unsent = []
         self._unsent_octets = 0
+
+    def _look(self) -> None:
+        """Sees how the path does, and changes the congestion control where another suits it better."""
+        assert self._transport is not None
+        self._look_at = self._loop.time() + LOOK_SECONDS
+        sock = self._transport.get_extra_info("socket")
+        try:
+            sent = Sent.of_info(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, INFO_OCTETS))
+            if (name := self._congestion.look(sent)) is not None:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode())
+        except (OSError, AttributeError, struct.error):  # no TCP, or a kernel without it
+            self._look_at = float("inf")
 
     async def drain(self, timeout: float | None = None) -> None:
         """Waits until little is queued. Raises StreamClosed, StreamTimeout."""
