@@ -14,7 +14,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TextIO
 
@@ -79,6 +79,11 @@ def as_text(event: Mapping[str, object]) -> str:
     return "\n  ".join([line, *map(escape, trace.splitlines())]) if trace else line
 
 
+def fact_as_text(head: str, fields: Iterable[tuple[str, object]]) -> str:
+    """The same line for a fact, whose level and event are `head`; there may be ten thousand a second."""
+    return f"{_stamp(int(time.time()))} {head}" + "".join([f" {key}={_value(value)}" for key, value in fields])
+
+
 def as_json(event: Mapping[str, object]) -> str:
     """The same as one JSON object on a line."""
     fields = {key: value for key, value in event.items() if key not in _WORDS}
@@ -102,7 +107,11 @@ def _value(value: object) -> str:
         return str(value)
     if type(value) is float:
         return f"{value:.3f}"
-    text = ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+    return _text(",".join(map(str, value)) if isinstance(value, tuple | list) else str(value))
+
+
+@lru_cache(maxsize=4096)
+def _text(text: str) -> str:
     return text if text and not _ODD.search(text) else _quoted(text)
 
 

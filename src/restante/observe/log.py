@@ -25,7 +25,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from restante import facts
 from restante.facts import Fact
 from restante.model import write_item_id, write_message_id
-from restante.observe.lines import LineBuffer, as_json, as_text
+from restante.observe.lines import LineBuffer, as_json, as_text, fact_as_text
 
 FORMAT_VARIABLE = "RESTANTE_LOG"
 SOCKET_VARIABLE = "NOTIFY_SOCKET"
@@ -60,12 +60,17 @@ def configure(stream: TextIO | None = None, environ: Mapping[str, str] = os.envi
 def log_fact(fact: Fact) -> None:
     """Writes one fact's line; a listener for the feed."""
     shape = _SHAPES[type(fact)]
-    event: dict[str, object] = {"level": shape.level(fact), "event": shape.event(fact)}
-    for key, get, write in shape.fields:
-        value = get(fact)
-        if value or value == 0:  # what is empty is not written
-            event[key] = value if write is None else write(value)
-    _log.buffer.write(_log.render(event) + "\n")
+    fields = [
+        (key, value if write is None else write(value))
+        for key, get, write in shape.fields
+        if (value := get(fact)) or value == 0  # what is empty is not written
+    ]
+    level, event = shape.level(fact), shape.event(fact)
+    if _log.render is as_text:
+        line = fact_as_text(f"{level} {event}", fields)
+    else:
+        line = _log.render({"level": level, "event": event, **dict(fields)})
+    _log.buffer.write(line + "\n")
 
 
 def say(event: str, *, level: str = "info", **fields: object) -> None:

@@ -8,6 +8,7 @@ searches in C; the result does not depend on how the bytes were cut.
 from __future__ import annotations
 
 _END = b"\r\n.\r\n"
+_DOT = b"\r\n."
 
 
 class LineEnds:
@@ -64,7 +65,8 @@ class DataDecoder:
         """
         assert not self.ended
         data = self._held + unread[start:]
-        end = data.find(_END)
+        dot = data.find(_DOT)  # one search finds the end, what is to be unstuffed, or most often neither
+        end = data.find(_END, dot) if dot >= 0 else -1
         if end >= 0:
             self.ended = True
             used = start + end + len(_END) - len(self._held)
@@ -75,7 +77,7 @@ class DataDecoder:
             raw, self._held = data[: len(data) - keep], data[len(data) - keep :]
         if not raw:
             return b"", used
-        content = raw.replace(b"\r\n.", b"\r\n") if b"\r\n." in raw else raw
+        content = raw.replace(_DOT, b"\r\n") if 0 <= dot != end else raw
         if self._first:
             self._first = False
             content = content[2:]

@@ -13,18 +13,15 @@ from collections.abc import Iterable
 import apsw
 
 from restante.model import DomainName, Waiting
-from restante.store.rows import encode, fetch
+from restante.store.rows import encode, fetch, insert
 
 REFRESH_AT_ONCE = 2000
 LOOK_AGAIN = 512
-CHUNK = 32
 NOTHING = Waiting()
 COMMITS = DomainName("")
 """In whose row the commits are counted; no domain has that name."""
 
 _REPLACE = "INSERT OR REPLACE INTO counters VALUES "
-_REPLACE_MANY = _REPLACE + ",".join(["(?,?,?,?)"] * CHUNK)
-_REPLACE_ONE = _REPLACE + "(?,?,?,?)"
 _DELETE = "DELETE FROM counters WHERE domain IN (SELECT value FROM json_each(?))"
 _COUNT = """
 SELECT domain, count(*), sum(size), min(arrived) FROM items INDEXED BY items_waiting
@@ -94,11 +91,7 @@ class Counters:
             self._connection.execute(_DELETE, (encode(empty).decode(),))
         rows: list[tuple[DomainName, int, int, float | None]] = [(COMMITS, commits, 0, 0.0)]
         rows += [(d, w.items, w.octets, w.oldest) for d, w in self._changed.items() if w.items]
-        whole = len(rows) - len(rows) % CHUNK
-        for start in range(0, whole, CHUNK):
-            self._connection.execute(_REPLACE_MANY, [value for row in rows[start : start + CHUNK] for value in row])
-        for row in rows[whole:]:
-            self._connection.execute(_REPLACE_ONE, row)
+        insert(self._connection, _REPLACE, rows)
 
     def recount(self) -> None:
         """Counts all that waits anew, within the transaction."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -26,6 +27,8 @@ COLUMNS = "id, domain, envelope, size, arrived, rank, state, attempts, next_atte
 ITEM = ", ".join(f"items.{name}" for name in COLUMNS.split(", "))
 """The columns that item() reads, in order. `rank` is the priority negated, so that every order is ascending."""
 DAMAGE = "its row is damaged: for whom it is and from whom is not known"
+MOST_ROWS = 64
+"""Rows that go into one statement: each step of one gives the interpreter away, and has to wait for it again."""
 _NOBODY = Envelope(None, ())
 _BY_IDS = f"""
 SELECT {ITEM} FROM json_each(?1) AS given CROSS JOIN items NOT INDEXED ON items.id = given.value"""  # noqa: S608 - constants
@@ -68,6 +71,20 @@ def is_whole(row: Row) -> bool:
 def fetch(connection: apsw.Connection, query: str, *parameters: str | float) -> list[Row]:
     """All rows of a query; their types are those of the tables."""
     return list(connection.execute(query, parameters).fetchall())
+
+
+def insert(connection: apsw.Connection, statement: str, rows: Sequence[Sequence[object]]) -> None:
+    """Runs an INSERT or REPLACE, which ends in VALUES, for all rows, many in one statement."""
+    for start in range(0, len(rows), MOST_ROWS):
+        some = rows[start : start + MOST_ROWS]
+        values: list[Any] = [value for row in some for value in row]
+        connection.execute(_with_rows(statement, len(some), len(some[0])), values)
+
+
+@lru_cache(maxsize=4 * MOST_ROWS)
+def _with_rows(statement: str, rows: int, columns: int) -> str:
+    row = f"({','.join('?' * columns)})"
+    return statement + ",".join([row] * rows)
 
 
 def is_set_aside(row: Row) -> bool:

@@ -22,9 +22,11 @@ from restante.store.rows import rows_of_ids, seal
 VERSION = 2
 APPLICATION = 0x72737431  # "rst1"
 DATABASE = "spool.db"
-PAGE = 16384
-"""Octets of a page: three messages of 4 KB share one, and a commit of them is few writes."""
-CHECKPOINT_PAGES = 1000
+PAGE = 4096
+"""Octets of a page. With larger ones the commits of few messages, which are most, write more."""
+CHECKPOINT_PAGES = 4000
+STATEMENTS = 300
+"""Prepared ones that are kept: an INSERT for each number of rows among them (rows.insert())."""
 MOST_WAL_LEFT = 64 * 1024 * 1024
 
 TABLES = """
@@ -55,7 +57,7 @@ def open_database(disk: Disk, folder: Path) -> apsw.Connection:
 
     Raises SpoolUnusable for settings that would lose mail and for a newer version; apsw.Error for all else.
     """
-    connection = apsw.Connection(str(folder / DATABASE), vfs=disk.vfs)
+    connection = apsw.Connection(str(folder / DATABASE), vfs=disk.vfs, statementcachesize=STATEMENTS)
     try:
         connection.set_busy_timeout(5000)
         _settle_in(connection)

@@ -1,13 +1,13 @@
 """What one commit writes: arrivals, settlements, and what an operator changes, with the counters of all of it.
 
-Used by the writer's thread alone. Many rows go into one statement (CHUNKS), and what belongs to many items is one
+Used by the writer's thread alone. Many rows go into one statement (rows.insert()), what belongs to many items is one
 statement over a JSON list of ids, because every step of a statement gives the interpreter to another thread and has to
 wait for it again. Content goes with its last item; body files go after the commit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import apsw
 
@@ -24,6 +24,7 @@ from restante.store.rows import (
     encode,
     envelope_json,
     fetch,
+    insert,
     is_set_aside,
     is_whole,
     item,
@@ -32,13 +33,8 @@ from restante.store.rows import (
     seal,
 )
 
-CHUNKS = (64, 16, 4, 1)
-"""Rows that go into one statement; the largest that are full are taken first."""
-
 _MESSAGE = "INSERT INTO messages (id, size, digest, arrived, content) VALUES "
 _ITEM = f"INSERT INTO items ({COLUMNS}) VALUES "  # noqa: S608 - constants
-_MESSAGES = {count: _MESSAGE + ",".join(["(?,?,?,?,?)"] * count) for count in CHUNKS}
-_ITEMS = {count: _ITEM + ",".join(["(?,?,?,?,?,?,?,?,?,?,?)"] * count) for count in CHUNKS}
 _GIVEN = "FROM json_each(?1) AS given CROSS JOIN items ON items.id = given.value"
 _SUMS = f"SELECT domain, count(*), sum(size), min(arrived) {_GIVEN} WHERE +state = ?2 GROUP BY domain"
 _PRESENT = f"SELECT items.id {_GIVEN}"
@@ -81,18 +77,10 @@ class Transaction:
     def insert(self, arrivals: Sequence[ArrivalRows]) -> None:
         """Stores messages and their items."""
         items = [row for _, rows in arrivals for row in rows]
-        self._insert(_MESSAGES, [message for message, _ in arrivals])
-        self._insert(_ITEMS, items)
+        insert(self._connection, _MESSAGE, [message for message, _ in arrivals])
+        insert(self._connection, _ITEM, items)
         for row in items:
             self._counters.add(row[1], 1, row[3], row[4])  # type: ignore[arg-type] # as item_rows() made them
-
-    def _insert(self, statements: Mapping[int, str], rows: Sequence[tuple[object, ...]]) -> None:
-        execute = self._connection.execute
-        start = 0
-        for count in CHUNKS:
-            while len(rows) - start >= count:
-                execute(statements[count], [value for row in rows[start : start + count] for value in row])
-                start += count
 
     def settle(self, settlements: Sequence[Settlement], envelopes: Sequence[bytes | None]) -> None:
         """Records outcomes; `envelopes` are the remaining ones as JSON, in order. An item that is gone stays gone."""

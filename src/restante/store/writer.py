@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,8 +31,10 @@ from restante.store.transaction import ArrivalRows, Transaction, rows_of, settle
 MOST_JOBS = 4096
 MOST_OCTETS = 16 * 1024 * 1024
 IDLE_SECONDS = 1.0
-VACUUM_ABOVE_PAGES = 4096
-VACUUM_PAGES = 512
+LOOK_SECONDS = 0.05
+"""For which one look at the free space is good enough."""
+VACUUM_ABOVE_PAGES = 16384
+VACUUM_PAGES = 2048
 LOOK_AT_FREE_PAGES = 64
 """Commits without outcomes, after which the database is asked again how many pages are free."""
 
@@ -122,6 +125,8 @@ class Writer:
         self.free_pages = int(str(connection.pragma("freelist_count")))
         """Pages of the database that can be written again."""
         self._commits = 0
+        self._looked = float("-inf")
+        self._free = 0  # octets on the disk at the last look, less what was taken since
         self._thread = threading.Thread(target=self._run, name="restante-spool", daemon=True)
         self._thread.start()
 
@@ -146,6 +151,8 @@ class Writer:
                 continue
             results = self._perform(jobs)
             self._loop.call_soon_threadsafe(self._tell, results)
+            if self.broken is None:
+                self._mark.write(self._counters.commits)  # nobody waits for it
             self._remove_bodies(results)
 
     def _gather(self) -> list[Job]:
@@ -184,7 +191,11 @@ class Writer:
         if not batch.accepts:
             return
         needed = 2 * batch.octets
-        free = self._disk.room(self._folder).octets + self.free_pages * PAGE - MARGIN
+        if (now := time.monotonic()) > self._looked + LOOK_SECONDS or needed > self._free:
+            self._looked = now
+            self._free = self._disk.room(self._folder).octets - MARGIN
+        free = self._free + self.free_pages * PAGE
+        self._free -= needed
         if free < needed:
             _turn_away(batch, results, free)
         elif self._reserve.is_spent:
@@ -227,7 +238,6 @@ class Writer:
         results.counters = self._counters.committed()
         results.bodies_gone = transaction.bodies_gone
         results.damaged = transaction.damaged
-        self._mark.write(self._counters.commits)
 
     def _roll_back(self) -> None:
         self._counters.rolled_back()
