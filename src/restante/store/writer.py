@@ -30,6 +30,8 @@ from restante.store.transaction import ArrivalRows, Transaction, rows_of, settle
 
 MOST_JOBS = 4096
 MOST_OCTETS = 16 * 1024 * 1024
+GATHER_SECONDS = 0.0001
+"""How long a commit waits for more, if the one before had several: so many senders share it. A lone one never waits."""
 IDLE_SECONDS = 1.0
 LOOK_SECONDS = 0.05
 """For which one look at the free space is good enough."""
@@ -125,6 +127,7 @@ class Writer:
         self.free_pages = int(str(connection.pragma("freelist_count")))
         """Pages of the database that can be written again."""
         self._commits = 0
+        self._was_shared = False
         self._looked = float("-inf")
         self._free = 0  # octets on the disk at the last look, less what was taken since
         self._thread = threading.Thread(target=self._run, name="restante-spool", daemon=True)
@@ -161,6 +164,8 @@ class Writer:
         octets = 0
         try:
             job = self._jobs.get(timeout=IDLE_SECONDS if self._is_untidy else None)
+            if self._was_shared:
+                time.sleep(GATHER_SECONDS)
             while job is not None:
                 jobs.append(job)
                 if isinstance(job, Accept):
@@ -171,6 +176,7 @@ class Writer:
             self._is_ending = True
         except Empty:
             pass
+        self._was_shared = len(jobs) > 1
         return jobs
 
     def _perform(self, jobs: Sequence[Job]) -> Results:
