@@ -13,12 +13,13 @@ from tests.release.host import CONTENT, TEST, Host, count_closed, ended, host, i
 from restante.facts import ContentDamaged
 from restante.model import DomainName, ItemState, MessageId, Order
 from restante.release import feed as feeds
-from restante.release.feed import ReleaseFeed
+from restante.release.feed import AHEAD_OCTETS, ReleaseFeed
 from restante.release.plan import Room
 from restante.spool.spool import INLINE_LIMIT, Settlement, SpoolBroken
 from restante.transport.outcome import Parcel
 
 LARGE = INLINE_LIMIT + 1000
+STREAMED = AHEAD_OCTETS + 1000
 
 
 class Window:
@@ -108,10 +109,10 @@ async def test_reads_ahead_and_no_further_than_it_may(tmp_path: Path) -> None:
 async def test_large_content_is_streamed_and_not_read_ahead(tmp_path: Path) -> None:
     """A parcel of one is a function that opens it, as often as it is tried."""
     async with shelf(tmp_path) as (made, window):
-        await made.mail(octets=LARGE)
+        await made.mail(octets=STREAMED)
         parcel = await ended(feed_of(made, window).next())
         assert not isinstance(parcel.content, bytes)
-        assert await content_of(parcel) == await content_of(parcel) == CONTENT + b"x" * (LARGE - len(CONTENT))
+        assert await content_of(parcel) == await content_of(parcel) == CONTENT + b"x" * (STREAMED - len(CONTENT))
 
 
 async def test_a_large_content_that_is_not_read_to_its_end_is_closed(
@@ -120,13 +121,21 @@ async def test_a_large_content_that_is_not_read_to_its_end_is_closed(
     """When it was only looked at, and when a peer refuses it in the middle."""
     closed = count_closed(monkeypatch)
     async with shelf(tmp_path) as (made, window):
-        await made.mail(octets=LARGE)
+        await made.mail(octets=STREAMED)
         parcel = await ended(feed_of(made, window).next())
         assert len(closed) == 1
         pieces = parcel.content()
         await anext(pieces)
         await pieces.aclose()
         assert len(closed) == 2
+
+
+async def test_content_that_may_be_in_memory_is_read_once(tmp_path: Path) -> None:
+    """From its file, whole: it is neither read nor hashed a second time as it is sent."""
+    async with shelf(tmp_path) as (made, window):
+        await made.mail(octets=LARGE)
+        parcel = await ended(feed_of(made, window).next())
+        assert parcel.content == CONTENT + b"x" * (LARGE - len(CONTENT))
 
 
 async def test_what_is_put_back_is_the_next_again(tmp_path: Path) -> None:

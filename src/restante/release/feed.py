@@ -171,21 +171,26 @@ class ReleaseFeed:
         return chunk
 
     async def _read(self, items: Sequence[Item]) -> None:
-        for item, content in zip(items, await self._spool.contents(items), strict=True):
-            parcel = Parcel(item, content) if content is not None else await self._large(item)
+        contents = await self._spool.contents(items)
+        large = [item for item, content in zip(items, contents, strict=True) if content is None]
+        opened = dict(zip([item.id for item in large], await asyncio.gather(*map(self._large, large)), strict=True))
+        for item, content in zip(items, contents, strict=True):
+            parcel = Parcel(item, content) if content is not None else opened[item.id]
             if parcel is not None:
                 self._ready.append(parcel)
                 self._ready_octets += item.size
 
     async def _large(self, item: Item) -> Parcel | None:
-        """What is not in its row: streamed, if it is whole. None for what is damaged."""
+        """What is not in its row: whole where it may be in memory, else streamed. None for what is damaged."""
         if item.id not in self._lent:  # its message was quarantined for another of its items
             return None
         try:
             content = await self._spool.content(item)
+            if not isinstance(content, bytes) and item.size <= AHEAD_OCTETS:
+                content = await _whole(content)
         except ContentDamage:
-            ids = await self._spool.quarantine(item.message)
-            self._announce(ContentDamaged(item.message, tuple(ids)))
+            if ids := await self._spool.quarantine(item.message):  # not yet, for another of its items
+                self._announce(ContentDamaged(item.message, tuple(ids)))
             for each in (item.id, *ids):
                 self._lent.pop(each, None)
             return None
@@ -193,6 +198,14 @@ class ReleaseFeed:
             return Parcel(item, content)
         await let_go(content)
         return Parcel(item, lambda: _opened(self._spool, item))
+
+
+async def _whole(pieces: AsyncIterator[bytes]) -> bytes:
+    try:
+        return b"".join([piece async for piece in pieces])
+    except BaseException:
+        await let_go(pieces)
+        raise
 
 
 async def let_go(pieces: AsyncIterator[bytes]) -> None:
