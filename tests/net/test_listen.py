@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from restante.model import HostPort
 from restante.net.asyncio_stream import AsyncioStream
 from restante.net.listen import CannotListen, Listener
+from restante.net.stream import StreamClosed
+from restante.net.tls import self_signed, server_context
 
 LOCALHOST = HostPort("127.0.0.1", 0)
 Open = Callable[[Callable[[AsyncioStream], Awaitable[None]], int], Awaitable[Listener]]
@@ -155,3 +158,22 @@ async def test_a_session_that_fails_is_told_to_the_loop(listening: Open) -> None
     await asyncio.sleep(0.02)
     assert [str(context["exception"]) for context in told] == ["a mistake of ours"]
     assert listener.sessions == 0
+
+
+async def test_a_session_whose_tls_handshake_fails_frees_its_place_at_once(listening: Open, tmp_path: Path) -> None:
+    """Nothing is waited for: the peer may be a scanner, and there are many."""
+    context = server_context(*self_signed(tmp_path, "office.example")[:2])
+
+    async def serve(stream: AsyncioStream) -> None:
+        with contextlib.suppress(StreamClosed):
+            await stream.start_tls(context, server_side=True)
+
+    listener = await listening(serve, 10)
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    writer.write(b"GET / HTTP/1.1\r\n\r\n")
+    async with asyncio.timeout(2):
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        while listener.sessions:
+            await asyncio.sleep(0.01)
+    writer.close()

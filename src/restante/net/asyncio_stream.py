@@ -256,14 +256,23 @@ class AsyncioStream(asyncio.Protocol):
                 ssl_handshake_timeout=HANDSHAKE_SECONDS,
             )
         except (TimeoutError, ConnectionAbortedError) as error:
+            self._give_up()
             raise StreamTimeout(f"the TLS handshake took too long: {error}") from None
         except OSError as error:  # ssl.SSLError is one
+            self._give_up()
             raise StreamClosed(f"the TLS handshake failed: {error}") from None
         if transport is None:
+            self._give_up()
             raise StreamClosed("the connection was closed in the TLS handshake")
         self._transport = transport
         self._transport.set_write_buffer_limits(high=WRITE_AHEAD)
         self._tls = transport.get_extra_info("ssl_object")
+
+    def _give_up(self) -> None:
+        """After a handshake that failed: the loop tells its TLS layer that the connection is gone, and not us."""
+        self.abort()
+        if not self._gone:
+            self.connection_lost(None)
 
     def end(self) -> None:
         """Closes when what is queued has been sent."""
