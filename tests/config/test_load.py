@@ -198,7 +198,7 @@ def test_what_is_not_written_has_its_default(folder: Folder) -> None:
         "hops": 50,
         "ahead_messages": 500,
         "ahead_octets": 4 * 1024 * 1024,
-        "delivery_connections": 4,
+        "delivery_connections": 200,
         "releases": 50,
     }
 
