@@ -1,8 +1,9 @@
 """Contents too large for a row: a file each, `bodies/XX/ID`, safe with its name before its row is committed.
 
-A file is written as `ID.tmp`, synced, renamed, and its folder synced; so a file without `.tmp` is whole, and one
-without a row is what a crash has left: sweep() removes both kinds at start. Everything here blocks and runs in
-threads; ContentFile and Pieces are the event loop's side, with one piece in memory at a time.
+A file is written, synced, and its folder synced; only then comes its row. So a file with a row is whole, and one
+without is what a crash has left, or a peer that hung up: sweep() removes it at start. No name is ever changed: a rename
+behind the sync would cost the file system a second journal commit. Everything here blocks and runs in threads;
+ContentFile and Pieces are the event loop's side, with one piece in memory at a time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from restante.store.disk import Disk, make_folders, sync_names
 
 PIECE = 256 * 1024
 FOLDER = "bodies"
-DRAFT = ".tmp"
 
 _P = ParamSpec("_P")
 Guard = Callable[[OSError], Exception]
@@ -46,14 +46,9 @@ class Bodies:
         """Where a message's content lies: in one of 256 folders, by the milliseconds of its id."""
         return self._folder / f"{message >> 12 & 0xFF:02x}" / write_message_id(message)
 
-    def draft(self, message: MessageId) -> Path:
-        """Where it lies until it is whole."""
-        path = self.path(message)
-        return path.with_name(path.name + DRAFT)
-
     def create(self, message: MessageId) -> int:
-        """A new draft, open for writing. Raises OSError."""
-        path = self.draft(message)
+        """A new file, open for writing. Raises OSError."""
+        path = self.path(message)
         with self._making:
             if path.parent not in self._safe_folders:
                 make_folders(self._disk, path.parent)
@@ -65,7 +60,7 @@ class Bodies:
         self._disk.write(descriptor, data)
 
     def finish(self, message: MessageId, descriptor: int, rest: bytes) -> None:
-        """Makes a draft whole and safe, and gives it its name. Raises OSError; then no draft is left."""
+        """Makes a file whole and safe, its name too. Raises OSError; then no file is left."""
         try:
             if rest:
                 self._disk.write(descriptor, rest)
@@ -74,16 +69,14 @@ class Bodies:
             self.discard(message, descriptor)
             raise
         self._disk.close(descriptor)
-        path = self.path(message)
-        self._disk.rename(self.draft(message), path)
-        sync_names(self._disk, path.parent)
+        sync_names(self._disk, self.path(message).parent)
 
     def discard(self, message: MessageId, descriptor: int) -> None:
-        """Removes a draft."""
+        """Removes a file that is being written."""
         with contextlib.suppress(OSError):
             self._disk.close(descriptor)
         with contextlib.suppress(OSError):
-            self._disk.unlink(self.draft(message))
+            self._disk.unlink(self.path(message))
 
     def remove(self, message: MessageId) -> None:
         """Removes a content that no item needs; if that fails, sweep() does it at the next start."""
@@ -91,7 +84,7 @@ class Bodies:
             self._disk.unlink(self.path(message))
 
     def sweep(self, is_needed: Callable[[MessageId], bool]) -> None:
-        """At start: removes drafts, and contents of which no row tells."""
+        """At start: removes files of which no row tells."""
         for folder in self._disk.names(self._folder):
             for name in self._disk.names(self._folder / folder):
                 if not _is_kept(name, is_needed):
