@@ -2,7 +2,7 @@
 
 Each holds the mail of test.example until it is told ETRN, and then carries it to a port on 127.0.0.1. Postfix is
 the one of tests/stories/, Debian's own package: its settings are those of its manual for held domains, with what would
-slow it down in a comparison turned off (`in_flow_delay`, look-ups of names).
+slow it down in a comparison turned off (look-ups of names).
 """
 
 from __future__ import annotations
