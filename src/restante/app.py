@@ -109,6 +109,7 @@ class App:
         self._releases: Releases | None = None
         self._caller: Caller | None = None
         self._control: ControlServer | None = None
+        self._reloading: asyncio.Task[tuple[str, ...]] | None = None  # kept, for the loop does not
 
     async def start(self) -> None:
         """Everything, in order; on return mail can come in. Raises RestanteError."""
@@ -297,8 +298,7 @@ class App:
     # reload
 
     def _reload_soon(self) -> None:
-        task = asyncio.get_running_loop().create_task(self.reload())
-        task.add_done_callback(lambda done: done.exception())
+        self._reloading = asyncio.get_running_loop().create_task(self.reload())
 
     async def reload(self) -> tuple[str, ...]:
         """Reads the configuration again; the problems, or none when it is in force."""

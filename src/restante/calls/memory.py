@@ -7,13 +7,13 @@ a schedule which was missed while restante was off may not be made up.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from restante.files import replace_safely
 from restante.model import CallView
 
 MAX_FILE = 4 * 1024 * 1024
@@ -48,7 +48,8 @@ class CallMemory:
         self._known[name] = remembered
         if self._file is not None:
             with contextlib.suppress(OSError):
-                _write(self._file, msgspec.json.encode(self._known))
+                self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                replace_safely(self._file, msgspec.json.encode(self._known))
 
     def forget_all_but(self, names: AbstractSet[str]) -> None:
         """Drops calls that are no longer configured; the file follows at the next put()."""
@@ -61,19 +62,3 @@ def _read(file: Path) -> dict[str, Remembered]:
             return msgspec.json.decode(opened.read(MAX_FILE), type=dict[str, Remembered])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return {}
-
-
-def _write(file: Path, data: bytes) -> None:
-    """Replaces a file so that after a power cut the old one or the new one is there, whole."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = file.with_name(file.name + ".new")
-    with open(draft, "wb", opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW, 0o600)) as opened:
-        opened.write(data)
-        opened.flush()
-        os.fsync(opened.fileno())
-    draft.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

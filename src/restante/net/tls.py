@@ -6,7 +6,6 @@ TLS 1.2 is the oldest that is spoken. A context is made again from its files whe
 from __future__ import annotations
 
 import datetime as dt
-import os
 import ssl
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from restante.errors import RestanteError
+from restante.files import replace_safely
 
 SELF_SIGNED_DAYS = 3650
 
@@ -98,22 +98,5 @@ def _make_pair(certificate: Path, key: Path, hostname: str) -> None:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     certificate.unlink(missing_ok=True)  # where one is, its key is whole and beside it, even after a power cut
-    _write_safely(key, secret)
-    _write_safely(certificate, signed.public_bytes(serialization.Encoding.PEM))
-
-
-def _write_safely(file: Path, content: bytes) -> None:
-    """Whole, with its name and those made before, or not at all."""
-    draft = file.with_name(file.name + ".tmp")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as opened:
-        opened.write(content)
-        opened.flush()
-        os.fsync(opened.fileno())
-    draft.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_safely(key, secret)
+    replace_safely(certificate, signed.public_bytes(serialization.Encoding.PEM))

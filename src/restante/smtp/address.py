@@ -19,7 +19,6 @@ DomainName = NewType("DomainName", str)
 """A domain in lower-case A-labels, or an address literal in brackets. Made by parse_domain() only."""
 
 MAX_DOMAIN = 253
-MAX_LABEL = 63
 MAX_PATH = 256  # RFC 5321 §4.5.3.1.3, with the brackets
 
 _LDH = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9_-]{1,63}(?<!-))*", re.ASCII)

@@ -57,7 +57,6 @@ class Features:
     size: int
     starttls: bool = False
     etrn: bool = True
-    relay_extensions: bool = True
 
     def keywords(self) -> tuple[str, ...]:
         """The EHLO keywords, in the order in which they are told."""

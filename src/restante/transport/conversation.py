@@ -177,9 +177,9 @@ class Conversation:
     # mail
 
     async def run(self, feed: Feed, report: Report, answered: Callable[[int], None]) -> None:
-        """Carries what the feed gives until it has no more, then takes leave; `answered` is told
-        the octets of each transaction that has its final reply.
+        """Carries what the feed gives until it has no more, then takes leave; the connection is closed in any case.
 
+        `answered` is told the octets of each transaction that has its final reply.
         Raises StreamClosed (PeerEnded among it), StreamTimeout, MalformedReply, and what a content raises.
         """
         writing = asyncio.ensure_future(self._write(feed, report))
@@ -189,6 +189,9 @@ class Conversation:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in sorted(done, key=lambda task: task is writing):  # what the peer said explains the rest
                 task.result()
+        except BaseException:
+            self._stream.abort()
+            raise
         finally:
             for task in tasks:
                 task.cancel()

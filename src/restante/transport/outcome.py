@@ -77,7 +77,6 @@ class CarryEnd:
 
     error: str = ""
     connections: int = 1
-    rtt_seconds: float | None = None
 
 
 class Carrier(Protocol):

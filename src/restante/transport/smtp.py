@@ -76,7 +76,6 @@ class SmtpCarrier:
         self._tasks: set[asyncio.Task[str]] = set()
         self._opened = 0
         self._is_turned_away = False
-        self._rtt: float | None = None
         self._pace = Pace()
         self._talks: set[Conversation] = set()
 
@@ -99,7 +98,7 @@ class SmtpCarrier:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        return CarryEnd(errors[0] if errors else "", self._opened, self._rtt)
+        return CarryEnd(errors[0] if errors else "", self._opened)
 
     def _open(self, feed: _SharedFeed, report: Report) -> None:
         self._tasks.add(asyncio.get_running_loop().create_task(self._one(feed, report, is_first=self._opened == 0)))
@@ -107,25 +106,25 @@ class SmtpCarrier:
 
     def _maybe_another(self, talk: Conversation, feed: _SharedFeed, report: Report, octets: int) -> None:
         """One connection streams as fast as the link goes; where replies must be waited for, more of them help."""
-        if talk.way is Way.STREAM or feed.is_over or self._is_turned_away:
+        is_full = self._is_turned_away or self._opened >= self._means.connections
+        if talk.way is Way.STREAM or feed.is_over or is_full:
             return
         rtt = talk.rtt or 0.0
         self._pace.confirmed(octets, self._means.now(), rtt)
         being_opened = len(self._tasks) - len(self._talks)
         on_its_way = sum(each.octets_ahead for each in self._talks) + being_opened * octets
-        if self._opened < self._means.connections and self._pace.wants_more(on_its_way, rtt):
+        if self._pace.wants_more(on_its_way, rtt):
             self._open(feed, report)
 
     async def _one(self, feed: _SharedFeed, report: Report, *, is_first: bool) -> str:
         """One connection, and those after it; why it ended before its time, or nothing."""
         while True:
             try:
-                talk, stream = await self._connect()
+                talk = await self._connect()
             except (RestanteError, MalformedReply) as error:
                 self._is_turned_away = True
                 return self._told(error) if is_first else ""
             is_first = True  # what fails from here on has cost something
-            self._rtt = talk.rtt
             self._talks.add(talk)
             try:
                 await talk.run(feed, report, partial(self._maybe_another, talk, feed, report))
@@ -140,13 +139,12 @@ class SmtpCarrier:
                 return ""
             finally:
                 self._talks.discard(talk)
-                stream.end() if feed.is_over else stream.abort()
 
     def _told(self, error: Exception) -> str:
         """An error with the host's name in front, which what dial() raises has already."""
         return str(error) if str(error).startswith(str(self._host)) else f"{self._host}: {error}"
 
-    async def _connect(self) -> tuple[Conversation, Stream]:
+    async def _connect(self) -> Conversation:
         """A connection that has been greeted. Raises RestanteError, MalformedReply."""
         try:
             return await self._greeted()
@@ -156,7 +154,7 @@ class SmtpCarrier:
             self._manners = replace(self._manners, tls=TlsLevel.OFF)
             return await self._greeted()
 
-    async def _greeted(self) -> tuple[Conversation, Stream]:
+    async def _greeted(self) -> Conversation:
         stream = await self._means.dial(self._host, timeout=DIAL_SECONDS)
         talk = Conversation(stream, self._manners, self._means.now)
         try:
@@ -164,4 +162,4 @@ class SmtpCarrier:
         except BaseException:
             stream.abort()
             raise
-        return talk, stream
+        return talk
