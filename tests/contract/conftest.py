@@ -6,17 +6,19 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.contract.engines import Engine, Sqlite
+from tests.contract.engines import Engine, Sqlite, SqliteApart
 
 from restante.spool.spool import Spool
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "sqlite apart"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
     """A store that is empty."""
     match request.param:
         case "sqlite":
             return Sqlite(tmp_path / "data" / "spool")
+        case "sqlite apart":
+            return SqliteApart(tmp_path / "data" / "spool")
     raise AssertionError(request.param)
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from restante.model import DomainName, Envelope, Item, ItemId, Mailbox, Order, Recipient, item_id
 from restante.spool.spool import INLINE_LIMIT, Arrival, Spool
 from restante.store.disk import Disk
-from restante.store.sqlite import open_spool
+from restante.store.sqlite import open_spool, open_spool_apart
 
 A, B = DomainName("a.example"), DomainName("b.example")
 NOW = 1_767_225_600.0
@@ -36,6 +36,17 @@ class Sqlite:
 
     async def open(self) -> Spool:
         return await open_spool(self.folder, wall=lambda: self.now, disk=self.disk)
+
+
+@dataclass
+class SqliteApart:
+    """The embedded engine as a server has it: what is written is written by another process."""
+
+    folder: Path
+    now: float = NOW
+
+    async def open(self) -> Spool:
+        return await open_spool_apart(self.folder, wall=lambda: self.now)
 
 
 def envelope(*domains: DomainName, local: str = "bob", sender: str | None = "ann@sender.example") -> Envelope:

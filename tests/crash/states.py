@@ -194,11 +194,11 @@ class Looks:
             assert not opened.start.is_mended, "it looks damaged"
             assert listed.damaged == []
             contents = {item.message: _content(opened, item.message) for item in listed.items}
-            return self._checked(folder, listed.items, contents, opened.waiting)
+            return self._checked(folder, listed.items, contents, opened.start.waiting)
         finally:
-            opened.mark.close()
             opened.reading.close()
-            opened.connection.close()
+            if opened.commits is not None:
+                opened.commits.close()
             opened.disk.close(opened.lock)
 
     def _checked(

@@ -19,9 +19,10 @@ from tests.store.faults import FaultyDisk
 
 from restante.spool.spool import SpoolBroken
 from restante.store import sqlite
+from restante.store.commits import Commits
+from restante.store.jobs import Job, Results
 from restante.store.opening import open_parts
 from restante.store.sqlite import SqliteSpool
-from restante.store.writer import Job, Results, Writer
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -98,23 +99,37 @@ class SteppedExecutor(Executor):
             self._waiting.pop(0)(failure)
 
 
-class SteppedWriter(Writer):
+class SteppedWriter:
     """The writing thread as steps: gathers, commits, tells; others run between these."""
 
-    def __init__(self, steps: Steps, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, steps: Steps, commits: Commits, *, loop: asyncio.AbstractEventLoop, tell: Callable[[Results], None]
+    ) -> None:
+        del loop
         self._steps = steps
+        self._commits = commits
+        self._tell = tell
         self._gathered: list[Job] = []
         self._told: list[Results] = []
         self._is_scheduled = False
         self._is_dead = False
-        super().__init__(*args, **kwargs)
-        self._thread.join()
-        self.put = self._put
 
-    def _run(self) -> None:
-        """The thread that is not wanted ends at once."""
+    @property
+    def broken(self) -> SpoolBroken | None:
+        """As a writer has it."""
+        return None if self._commits.broken is None else SpoolBroken(self._commits.broken)
 
-    def _put(self, job: Job) -> None:
+    @property
+    def free_pages(self) -> int:
+        """As a writer has it."""
+        return self._commits.free_pages
+
+    def fail(self, error: BaseException) -> SpoolBroken:
+        """As a writer does."""
+        return SpoolBroken(self._commits.fail(error))
+
+    def put(self, job: Job) -> None:
+        """As a writer does."""
         self._gathered.append(job)
         if not self._is_scheduled:
             self._is_scheduled = True
@@ -125,34 +140,29 @@ class SteppedWriter(Writer):
         if self._is_dead or not self._gathered:
             return
         jobs, self._gathered = self._gathered, []
-        results = self._perform(jobs)
-        self._told.append(results)
-        self._remove_bodies(results)
+        self._told.append(self._commits.perform(jobs))
+        self._commits.settle_down()
         self._steps.later(self._tell_next)
-        if self._steps.happens(0.3):
-            self._tidy()
+        if self._steps.happens(0.3) and self._commits.is_untidy:
+            self._told.append(self._commits.tidy())
+            self._steps.later(self._tell_next)
 
     def _tell_next(self) -> None:
         if self._told and not self._is_dead:
             self._tell(self._told.pop(0))
 
-    def finish(self) -> None:
+    async def finish(self) -> None:
         """Does what was handed in before."""
         self._step()
         while self._told:
             self._tell_next()
-        self._is_dead = True
+        self.die()
 
-    def die(self, killed: Exception) -> None:
-        """Does nothing any more; who waits hears nothing good, even of what was written."""
+    def die(self) -> None:
+        """Does nothing any more."""
         self._is_dead = True
-        unheard = [job for results in self._told for job, _ in (*results.done, *results.failed)]
-        left = (*self._gathered, *unheard)
         self._gathered, self._told = [], []
-        for job in left:
-            if not job.done.done():
-                job.done.set_exception(killed)
-                job.done.exception()  # nobody need be there to hear it
+        self._commits.close()
 
 
 class SteppedSpool(SqliteSpool):
@@ -166,7 +176,7 @@ class SteppedSpool(SqliteSpool):
             return self._executors[-1]
 
         with (
-            patch.object(sqlite, "Writer", partial(SteppedWriter, steps)),
+            patch.object(sqlite, "ThreadWriter", partial(SteppedWriter, steps)),
             patch.object(sqlite, "ThreadPoolExecutor", executor),
         ):
             super().__init__(*args)
@@ -177,17 +187,24 @@ class SteppedSpool(SqliteSpool):
         """Finishes what was handed in, as at SIGTERM."""
         if self._closed is None:
             self._closed = SpoolBroken("it was closed")
-            self._shut()
-            await asyncio.sleep(0)
+            self._stop_threads()
+            await asyncio.sleep(0)  # what they have handed in is with the writer
+            await self._writer.finish()
+            self._disk.close(self._lock)
 
     def die(self) -> None:
         """Ends as at SIGKILL: what is not committed never was, and what is has not been heard of."""
         killed = self._closed = SpoolBroken("killed")
         assert isinstance(self._writer, SteppedWriter)
-        self._writer.die(killed)
         for executor in self._executors:
             executor.die(killed)
-        self._shut()
+        self._writer.die()
+        unheard = [done for done, _ in self._asked.values()]
+        self.lost(killed)
+        for done in unheard:
+            done.exception()  # nobody need be there to hear it
+        self._stop_threads()
+        self._disk.close(self._lock)
         self.dead.set_result(None)
 
 

@@ -29,6 +29,7 @@ from restante.spool.spool import (
 )
 from restante.store import counters, schema
 from restante.store.disk import Disk
+from restante.store.opening import open_parts
 from restante.store.schema import assert_safe
 from restante.store.sqlite import SqliteSpool, open_spool
 
@@ -112,12 +113,13 @@ async def test_a_disk_that_cannot_have_a_log_is_refused(tmp_path: Path) -> None:
     await (await open_spool(tmp_path)).close()
 
 
-async def test_the_settings_are_the_safe_ones(tmp_path: Path) -> None:
+def test_the_settings_are_the_safe_ones(tmp_path: Path) -> None:
     """Asked of the connection that writes."""
-    spool = await open_spool(tmp_path)
-    connection = spool._connections[1]
+    commits = open_parts(tmp_path, Disk()).commits
+    assert commits is not None
+    connection = commits._connection
     assert (connection.pragma("journal_mode"), connection.pragma("synchronous")) == ("wal", 2)
-    await spool.close()
+    commits.close()
 
 
 # what is found at start
@@ -382,7 +384,7 @@ async def test_the_next_items_of_a_large_domain_are_found_without_sorting_it(tmp
     spool = await open_spool(tmp_path)
     plans: list[str] = []
     await put(spool)
-    connection = spool._connections[0]
+    connection = spool._connection
 
     def note(_: object, statement: str, bindings: Any) -> bool:
         if not statement.startswith("EXPLAIN"):
@@ -432,7 +434,7 @@ async def test_a_release_reads_much_mail_in_parts_and_misses_none(
 async def test_space_that_mail_has_left_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a quiet moment, and it counts as room before."""
     monkeypatch.setattr("restante.store.writer.IDLE_SECONDS", 0.02)
-    monkeypatch.setattr("restante.store.writer.VACUUM_ABOVE_PAGES", 100)
+    monkeypatch.setattr("restante.store.commits.VACUUM_ABOVE_PAGES", 100)
     spool: SqliteSpool = await open_spool(tmp_path, disk=FaultyDisk())
     await asyncio.gather(*[spool.accept(await arrival(spool, content=octets(60_000, n))) for n in range(100)])
     await spool.remove(await claimed(spool))

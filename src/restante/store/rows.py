@@ -16,7 +16,7 @@ import apsw
 import msgspec
 
 from restante.model import DomainName, Envelope, Item, ItemId, ItemState, arrival_of, message_of, numbered
-from restante.spool.spool import Arrival
+from restante.store.jobs import Written
 
 WAITING, FROZEN, QUARANTINED = 0, 1, 2
 """States on disk; `claimed` is never there."""
@@ -34,7 +34,6 @@ _BY_IDS = f"""
 SELECT {ITEM} FROM json_each(?1) AS given CROSS JOIN items NOT INDEXED ON items.id = given.value"""  # noqa: S608 - constants
 
 encode = msgspec.json.Encoder().encode
-_encode_envelope = msgspec.json.Encoder().encode
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
 
 _numbers = struct.Struct("<qqdqqqdII").pack
@@ -125,17 +124,13 @@ def damaged_item(identifier: ItemId) -> Item:
     return Item(identifier, DomainName(""), _NOBODY, 0, arrived, 0, ItemState.QUARANTINED, detail=DAMAGE)
 
 
-def envelope_json(envelope: Envelope) -> bytes:
-    """An envelope as it is stored. Raises UnicodeEncodeError for text that no UTF-8 can hold."""
-    return _encode_envelope(envelope)
-
-
-def item_rows(arrival: Arrival) -> list[tuple[ItemId, DomainName, bytes, int, float, int, int, int, float, str, bytes]]:
-    """The rows of an arrival's items, in the order of ITEM."""
-    size, arrived, rank = arrival.size, arrival.arrived, -arrival.priority
+def item_rows(
+    message: Written,
+) -> list[tuple[ItemId, DomainName, bytes, int, float, int, int, int, float, str, bytes]]:
+    """The rows of a message's items, in the order of COLUMNS."""
+    size, arrived, rank = message.size, message.arrived, -message.priority
     rows = []
-    for (domain, envelope), identifier in zip(arrival.envelopes, numbered(arrival.id), strict=False):
-        written = _encode_envelope(envelope)
-        mark = seal(identifier, domain, written, size, arrived, rank, WAITING, 0, 0.0, "")
-        rows.append((identifier, domain, written, size, arrived, rank, WAITING, 0, 0.0, "", mark))
+    for (domain, envelope), identifier in zip(message.envelopes, numbered(message.id), strict=False):
+        mark = seal(identifier, domain, envelope, size, arrived, rank, WAITING, 0, 0.0, "")
+        rows.append((identifier, domain, envelope, size, arrived, rank, WAITING, 0, 0.0, "", mark))
     return rows

@@ -1,7 +1,8 @@
 """The embedded engine of the spool (spool.Spool): SQLite for items and small contents, files for large ones.
 
-The event loop keeps the counters and the claims in memory; one thread writes with group commit (writer.py), one reads
-(reader.py), a few stream bodies (bodies.py). One process has a spool at a time: it holds a lock on a file beside it.
+The event loop keeps the counters and the claims in memory. A process of its own (process.py), or outside a server a
+thread (writer.py), writes with group commit (commits.py), a thread reads (reader.py), a few stream bodies (bodies.py).
+One server has a spool at a time: it and its writer hold a lock on a file beside it.
 After a crash start has nothing to repair: SQLite recovers by itself, claims died with the process, and body files that
 belong to no row are removed. What damage has done is looked for at start (start.py), and whenever a row is read.
 """
@@ -11,11 +12,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import apsw
 import msgspec
@@ -29,17 +31,28 @@ from restante.spool.spool import (
     Settlement,
     SpoolBroken,
     SpoolFull,
+    SpoolUnusable,
 )
 from restante.store.bodies import ContentFile, Pieces
 from restante.store.claims import MOST_LATE, Busy, Claims, Cursor
-from restante.store.counters import NOTHING, Counters
+from restante.store.counters import NOTHING
 from restante.store.disk import Disk, Room
+from restante.store.jobs import (
+    Accept,
+    Change,
+    Job,
+    Results,
+    Verb,
+    error_of,
+    write_arrival,
+    write_settlements,
+)
 from restante.store.opening import Parts, open_parts
+from restante.store.process import ProcessWriter
 from restante.store.reader import FIRST, InFile, Key, Reader
 from restante.store.reserve import LOOK_EVERY, MARGIN, has_room
 from restante.store.schema import PAGE
-from restante.store.transaction import Transaction
-from restante.store.writer import Accept, Change, Results, Settle, Writer
+from restante.store.writer import ThreadWriter, Writer
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 BODY_THREADS = 4
@@ -63,7 +76,7 @@ async def open_spool(
     disk: Disk | None = None,
     announce: Announce = _nobody_listens,
 ) -> SqliteSpool:
-    """Opens the spool in a folder, made where there is none. Raises SpoolInUse, SpoolUnusable.
+    """Opens the spool in a folder, made where there is none; written by a thread. Raises SpoolInUse, SpoolUnusable.
 
     Items whose rows turn out to be damaged are quarantined and announced, now or whenever they are looked at.
     """
@@ -71,20 +84,44 @@ async def open_spool(
     return SqliteSpool(opened, wall, announce)
 
 
-class SqliteSpool:
-    """spool.Spool on one disk; made by open_spool()."""
+async def open_spool_apart(
+    folder: Path, *, wall: Callable[[], float] = time.time, announce: Announce = _nobody_listens
+) -> SqliteSpool:
+    """The same, with a process of its own that writes: for a server. Raises SpoolInUse, SpoolUnusable."""
+    writer = ProcessWriter(folder)  # it loads its modules while the spool is checked
+    try:
+        opened = await asyncio.to_thread(open_parts, folder, Disk(), has_writer=False)
+    except BaseException:
+        await writer.finish()
+        raise
+    spool = SqliteSpool(opened, wall, announce, writer)
+    try:
+        await writer.begin(opened.lock, tell=spool.told, lost=spool.lost)
+    except SpoolBroken as error:
+        await spool.close()
+        raise SpoolUnusable(error.reason) from None
+    return spool
 
-    def __init__(self, opened: Parts, wall: Callable[[], float], announce: Announce) -> None:
+
+Noted = Arrival | Sequence[Settlement] | None
+"""What the loop has to do once a job is done: an arrival may be news for a release, a settlement ends claims."""
+
+
+class SqliteSpool:
+    """spool.Spool on one disk; made by open_spool(), open_spool_apart()."""
+
+    def __init__(
+        self, opened: Parts, wall: Callable[[], float], announce: Announce, writer: ProcessWriter | None = None
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._folder = opened.folder
         self._disk = opened.disk
         self._lock = opened.lock
-        self._mark = opened.mark
         self._announce = announce
-        self._connections = (opened.reading, opened.connection)
+        self._connection = opened.reading
         self._bodies = opened.bodies
         self._ids = IdSource(wall, opened.last)
-        self._waiting: dict[DomainName, Waiting] = dict(opened.waiting)
+        self._waiting: dict[DomainName, Waiting] = dict(opened.start.waiting)
         self._claims = Claims()
         self._reader = Reader(opened.reading)
         self._reading = ThreadPoolExecutor(1, "restante-read")
@@ -92,17 +129,14 @@ class SqliteSpool:
         self._room = Room(0, None)
         self._looked = float("-inf")
         self._closed: SpoolBroken | None = None
-        self._writer = Writer(
-            opened.connection,
-            Counters(opened.connection, opened.waiting, opened.start.commits),
-            disk=opened.disk,
-            folder=opened.folder,
-            bodies=opened.bodies,
-            reserve=opened.reserve,
-            mark=opened.mark,
-            loop=self._loop,
-            tell=self._told,
-        )
+        self._numbers = itertools.count()
+        self._asked: dict[int, tuple[asyncio.Future[Any], Noted]] = {}
+        self._writer: Writer
+        if writer is not None:
+            self._writer = writer
+        else:
+            assert opened.commits is not None, "somebody has to write"
+            self._writer = ThreadWriter(opened.commits, loop=self._loop, tell=self.told)
         if opened.start.is_mended:
             announce(SpoolMended(len(opened.start.damaged)))
         for item in opened.start.damaged:
@@ -148,16 +182,22 @@ class SqliteSpool:
 
     def accept(self, arrival: Arrival) -> asyncio.Future[None]:
         """Stores a message and its items. The future raises SpoolFull, SpoolBroken."""
-        done: asyncio.Future[None] = self._loop.create_future()
+        done: asyncio.Future[Any] = self._loop.create_future()
+        number = next(self._numbers)
         content = arrival.content
+        try:
+            job = Accept(number, write_arrival(arrival))
+        except (UnicodeEncodeError, AssertionError) as error:
+            done.set_exception(error)
+            return done
+        if isinstance(content, bytes):
+            return self._hand_in(job, done, arrival)
+        assert isinstance(content, ContentFile), "a writer of this spool"
         if (broken := self._trouble()) is not None:
             done.set_exception(broken)
-        elif isinstance(content, bytes):
-            self._writer.put(Accept(arrival, done))
-        else:
-            assert isinstance(content, ContentFile), "a writer of this spool"
-            finish = content.finish()
-            self._streaming.submit(self._finish_body, finish, Accept(arrival, done))
+            return done
+        self._asked[number] = (done, arrival)
+        self._streaming.submit(self._finish_body, content.finish(), job)
         return done
 
     def _finish_body(self, finish: Callable[[], None], job: Accept) -> None:
@@ -165,10 +205,12 @@ class SqliteSpool:
         try:
             finish()
         except OSError as error:
-            failure = Results(failed=[(job, self._guard(error))])
-            self._loop.call_soon_threadsafe(self._told, failure)
+            self._loop.call_soon_threadsafe(self._body_failed, job.number, error)
         else:
-            self._writer.put(job)
+            self._loop.call_soon_threadsafe(self._writer.put, job)
+
+    def _body_failed(self, number: int, error: OSError) -> None:
+        self._failed(number, self._guard(error))
 
     def _guard(self, error: OSError) -> Exception:
         """What a body's write failed with, as the spool's own error; only a full disk can be lived with."""
@@ -189,30 +231,41 @@ class SqliteSpool:
         """The counters of every domain for which something waits."""
         return self._waiting.copy()
 
-    def _told(self, results: Results) -> None:
-        """In the loop: what the writer has done. Counters and claims first, then those who wait for it."""
+    def told(self, results: Results) -> None:
+        """What the writer has done. Counters and claims first, then those who wait for it."""
         for domain, waiting in results.counters.items():
             if waiting.items:
                 self._waiting[domain] = waiting
             else:
                 self._waiting.pop(domain, None)
-        for job, result in results.done:
-            match job:
-                case Accept(arrival=arrival):
-                    self._arrived(arrival)
-                case Settle(settlements=settlements):
-                    self._settled(settlements)
-            if not job.done.done():
-                job.done.set_result(result)
-        for job, error in results.failed:
-            if isinstance(job, Settle):
-                for settlement in job.settlements:
-                    self._claims.let_go(settlement.item)
-            if not job.done.done():
-                job.done.set_exception(error)
+        for number, changed in results.done:
+            done, noted = self._asked.pop(number)
+            if isinstance(noted, Arrival):
+                self._arrived(noted)
+            elif noted is not None:
+                self._settled(noted)
+            if not done.done():
+                done.set_result(changed if noted is None else None)
+        for number, failure in results.failed:
+            self._failed(number, error_of(failure))
+        for each in results.thawed:
+            self._claims.noticed(each.domain, each.rank, each.size, each.id)
         self._claims.all_gone(results.damaged)
         for item in results.damaged:
             self._announce(ItemDamaged(item))
+
+    def lost(self, broken: SpoolBroken) -> None:
+        """The writer is gone; nobody will be told of what it was asked."""
+        for number in list(self._asked):
+            self._failed(number, broken)
+
+    def _failed(self, number: int, error: Exception) -> None:
+        done, noted = self._asked.pop(number)
+        if noted is not None and not isinstance(noted, Arrival):
+            for settlement in noted:
+                self._claims.let_go(settlement.item)
+        if not done.done():
+            done.set_exception(error)
 
     def _arrived(self, arrival: Arrival) -> None:
         if self._claims.are_watched:
@@ -337,14 +390,18 @@ class SqliteSpool:
 
     def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[None]:
         """Writes what became of claimed items. The future raises SpoolBroken."""
-        done: asyncio.Future[None] = self._loop.create_future()
-        if (broken := self._trouble()) is not None:
-            done.set_exception(broken)
-        else:
+        done: asyncio.Future[Any] = self._loop.create_future()
+        try:
+            job = write_settlements(next(self._numbers), settlements)
+        except (UnicodeEncodeError, AssertionError) as error:
+            done.set_exception(error)
+            for settlement in settlements:
+                self._claims.let_go(settlement.item)
+            return done
+        if self._trouble() is None:
             for settlement in settlements:
                 self._claims.keep(settlement.item, Busy.SETTLING)
-            self._writer.put(Settle(tuple(settlements), done))
-        return done
+        return self._hand_in(job, done, tuple(settlements))
 
     def give_back(self, items: Sequence[ItemId]) -> None:
         """Ends a claim with nothing changed."""
@@ -371,27 +428,24 @@ class SqliteSpool:
 
     async def freeze(self, items: Sequence[ItemId]) -> list[ItemId]:
         """Stops waiting items. The stop of a claimed one is on disk too, and counts if it comes back."""
-        return await self._change(lambda transaction: transaction.freeze(items))
+        return await self._change(Verb.FREEZE, items)
 
     async def thaw(self, items: Sequence[ItemId]) -> list[ItemId]:
         """Ends an operator's stop."""
-        thawed = await self._change(lambda transaction: transaction.thaw(items))
-        for each in thawed:
-            self._claims.noticed(each.domain, -each.priority, each.size, each.id)
-        return [each.id for each in thawed]
+        return await self._change(Verb.THAW, items)
 
     async def remove(self, items: Sequence[ItemId]) -> list[ItemId]:
         """Removes items that are not on their way."""
         free = [item for item in dict.fromkeys(items) if self._claims.owner(item) is None]
         for item in free:
             self._claims.keep(item, Busy.REMOVING)
-        removing = self._change(lambda transaction: transaction.remove(free))
+        removing = self._change(Verb.REMOVE, free)
         removing.add_done_callback(lambda _: self._claims.all_gone(free))
         return await asyncio.shield(removing)  # a caller that leaves must not let them be lent meanwhile
 
     async def quarantine(self, message: MessageId) -> list[ItemId]:
         """Sets aside all items of a message; claims on them end."""
-        found = await self._change(lambda transaction: transaction.quarantine(message))
+        found = await self._change(Verb.QUARANTINE, [message])
         self._claims.all_gone(found)
         return found
 
@@ -400,36 +454,33 @@ class SqliteSpool:
         if self._closed is not None:
             return
         self._closed = SpoolBroken("it was closed")
-        await asyncio.to_thread(self._shut)
+        await asyncio.to_thread(self._stop_threads)
+        await asyncio.sleep(0)  # what the last of them has handed in is with the writer
+        await self._writer.finish()
         await asyncio.sleep(0)  # the last results are told before this returns
-
-    def _shut(self) -> None:
-        self._streaming.shutdown()
-        self._writer.finish()
-        self._reading.shutdown()
-        for connection in self._connections:
-            with contextlib.suppress(apsw.Error):  # the store may be broken
-                connection.close()  # the last one writes the log back into the database
-        self._mark.close()
         self._disk.close(self._lock)
+
+    def _stop_threads(self) -> None:
+        self._streaming.shutdown()
+        self._reading.shutdown()
+        with contextlib.suppress(apsw.Error):
+            self._connection.close()
 
     def _mend(self) -> asyncio.Future[list[ItemId]]:
         """Sets damaged rows aside."""
+        return self._change(Verb.MEND, [])
 
-        def mend(transaction: Transaction) -> list[ItemId]:
-            transaction.mend()
-            return transaction.damaged
+    # the writer, and threads
 
-        return self._change(mend)
+    def _change(self, verb: Verb, ids: Sequence[int]) -> asyncio.Future[list[ItemId]]:
+        return self._hand_in(Change(next(self._numbers), verb, list(ids)), self._loop.create_future(), None)
 
-    # threads
-
-    def _change(self, apply: Callable[[Transaction], list[_T]]) -> asyncio.Future[list[_T]]:
-        done: asyncio.Future[list[_T]] = self._loop.create_future()
+    def _hand_in(self, job: Job, done: asyncio.Future[Any], noted: Noted) -> asyncio.Future[Any]:
         if (broken := self._trouble()) is not None:
             done.set_exception(broken)
         else:
-            self._writer.put(Change(apply, done))
+            self._asked[job.number] = (done, noted)
+            self._writer.put(job)
         return done
 
     async def _read(self, ask: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:

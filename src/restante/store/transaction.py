@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 
 import apsw
 
-from restante.model import ITEM_BITS, MAX_ITEMS_PER_MESSAGE, Item, ItemId, MessageId, item_id, message_of
-from restante.spool.spool import Arrival, Settlement
+from restante.model import ITEM_BITS, MAX_ITEMS_PER_MESSAGE, ItemId, MessageId, item_id, message_of
 from restante.store.counters import Counters
+from restante.store.jobs import Outcome, Thawed, Verb, Written
 from restante.store.rows import (
     COLUMNS,
     DAMAGE,
@@ -22,12 +22,10 @@ from restante.store.rows import (
     WAITING,
     Row,
     encode,
-    envelope_json,
     fetch,
     insert,
     is_set_aside,
     is_whole,
-    item,
     item_rows,
     rows_of_ids,
     seal,
@@ -53,15 +51,6 @@ _BODIES = f"SELECT id {_WITHOUT_ITEMS} AND content IS NULL"
 _DROP = f"DELETE {_WITHOUT_ITEMS}"
 _OF_MESSAGE = "SELECT id FROM items NOT INDEXED WHERE id BETWEEN ? AND ?"
 
-ArrivalRows = tuple[tuple[object, ...], list[tuple[object, ...]]]
-
-
-def rows_of(arrival: Arrival) -> ArrivalRows:
-    """An arrival's rows. Raises UnicodeEncodeError for an envelope that cannot be stored."""
-    content = arrival.content if isinstance(arrival.content, bytes) else None
-    assert 0 < len(arrival.envelopes) <= MAX_ITEMS_PER_MESSAGE, "at least one item"
-    return (arrival.id, arrival.size, arrival.digest, arrival.arrived, content), list(item_rows(arrival))
-
 
 class Transaction:
     """One commit's worth of changes, between BEGIN and COMMIT."""
@@ -73,25 +62,43 @@ class Transaction:
         """Messages whose body files are to be removed once this is committed."""
         self.damaged: list[ItemId] = []
         """Items that mend() has set aside."""
+        self.thawed: list[Thawed] = []
+        """Items that wait again."""
 
-    def insert(self, arrivals: Sequence[ArrivalRows]) -> None:
+    def insert(self, messages: Sequence[Written]) -> None:
         """Stores messages and their items."""
-        items = [row for _, rows in arrivals for row in rows]
-        insert(self._connection, _MESSAGE, [message for message, _ in arrivals])
+        items = [row for message in messages for row in item_rows(message)]
+        insert(self._connection, _MESSAGE, [(m.id, m.size, m.digest, m.arrived, m.content) for m in messages])
         insert(self._connection, _ITEM, items)
         for row in items:
-            self._counters.add(row[1], 1, row[3], row[4])  # type: ignore[arg-type] # as item_rows() made them
+            self._counters.add(row[1], 1, row[3], row[4])
 
-    def settle(self, settlements: Sequence[Settlement], envelopes: Sequence[bytes | None]) -> None:
-        """Records outcomes; `envelopes` are the remaining ones as JSON, in order. An item that is gone stays gone."""
-        done = list({each.item for each in settlements if each.remaining is None})
+    def settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Records outcomes. An item that is gone stays gone."""
+        done = list({each.item for each in outcomes if each.remaining is None})
         if done:
             self._delete(done)
-        left = [(each, envelope) for each, envelope in zip(settlements, envelopes, strict=True) if envelope is not None]
+        left = [(each, each.remaining) for each in outcomes if each.remaining is not None]
         if left:
             self._remain(left)
 
-    def _remain(self, left: Sequence[tuple[Settlement, bytes]]) -> None:
+    def change(self, verb: Verb, ids: Sequence[int]) -> list[ItemId]:
+        """Does what an operator, or damage, asks for; the items that it changed."""
+        items = [ItemId(each) for each in ids]
+        match verb:
+            case Verb.FREEZE:
+                return self.freeze(items)
+            case Verb.THAW:
+                return self.thaw(items)
+            case Verb.REMOVE:
+                return self.remove(items)
+            case Verb.QUARANTINE:
+                return self.quarantine(MessageId(ids[0]))
+            case Verb.MEND:
+                self.mend()
+                return self.damaged
+
+    def _remain(self, left: Sequence[tuple[Outcome, bytes]]) -> None:
         rows = {row[0]: row for row in self._whole([each.item for each, _ in left])}
         changed: list[tuple[bytes, str, float, int, bytes, ItemId]] = []
         for each, envelope in left:
@@ -107,14 +114,14 @@ class Transaction:
         """Waiting items become frozen."""
         return self._stop([row for row in self._whole(items) if row[6] == WAITING], FROZEN)
 
-    def thaw(self, items: Sequence[ItemId]) -> list[Item]:
-        """Frozen items wait again; as they were."""
+    def thaw(self, items: Sequence[ItemId]) -> list[ItemId]:
+        """Frozen items wait again."""
         rows = [row for row in self._whole(items) if row[6] == FROZEN]
-        thawed = [item(row) for row in rows]
-        for each in thawed:
-            self._counters.add(each.domain, 1, each.size, each.arrived)
+        for identifier, domain, _, size, arrived, rank, *_ in rows:
+            self._counters.add(domain, 1, size, arrived)
+            self.thawed.append(Thawed(domain, rank, size, identifier))
         self._set_state(rows, WAITING)
-        return thawed
+        return [ItemId(row[0]) for row in rows]
 
     def remove(self, items: Sequence[ItemId]) -> list[ItemId]:
         """Items of whatever state are gone."""
@@ -183,14 +190,6 @@ class Transaction:
         bodies = [row[0] for row in fetch(self._connection, _BODIES, messages)]
         self._connection.execute(_DROP, (messages,))
         self.bodies_gone.extend(bodies)
-
-
-def settled_rows(settlements: Sequence[Settlement]) -> tuple[list[bytes | None], list[ArrivalRows]]:
-    """The remaining envelopes of settlements as JSON, and their DSNs' rows. Raises UnicodeEncodeError."""
-    for each in settlements:
-        each.detail.encode()
-    envelopes = [None if each.remaining is None else envelope_json(each.remaining) for each in settlements]
-    return envelopes, [rows_of(each.dsn) for each in settlements if each.dsn is not None]
 
 
 def _json(items: Iterable[int]) -> str:

@@ -1,0 +1,310 @@
+"""The writer as a process of its own, so that commits run beside the event loop and not in its place.
+
+Jobs go to it and results come back over a socket pair, as msgpack: a list to a frame, four octets of length before it.
+What is handed in during one turn of the loop is one frame; what has come in during a commit is the next commit. The
+process holds the spool's lock as long as it lives, so that no other server starts while it still writes. It ends at
+the end of its input, that is also when the server has died; signals to the whole group are the server's business.
+
+Should it end by itself, or tell nonsense, the store is broken, as after an error of the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from restante.spool.spool import SpoolBroken
+from restante.store.commits import (
+    GATHER_SECONDS,
+    IDLE_SECONDS,
+    MOST_JOBS,
+    MOST_OCTETS,
+    Commits,
+    octets_of,
+    open_commits,
+)
+from restante.store.counters import Counters, load
+from restante.store.disk import Disk
+from restante.store.jobs import Job, Results
+from restante.store.schema import open_database
+
+LENGTH = 4
+READ_OCTETS = 1 << 20
+BUFFER_OCTETS = 1 << 20
+END_SECONDS = 60.0
+OPEN = b"o"
+"""Sent with the lock's descriptor once the spool was checked."""
+
+
+class Frames:
+    """Octets that have come, cut into frames."""
+
+    def __init__(self) -> None:
+        self._octets = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The frames that are whole now."""
+        octets = self._octets
+        octets += data
+        frames: list[bytes] = []
+        at = 0
+        while len(octets) - at >= LENGTH:
+            end = at + LENGTH + int.from_bytes(octets[at : at + LENGTH], "big")
+            if len(octets) < end:
+                break
+            frames.append(bytes(octets[at + LENGTH : end]))
+            at = end
+        if at:
+            del octets[:at]
+        return frames
+
+
+def write_frame(encoder: msgspec.msgpack.Encoder, content: object) -> bytearray:
+    """A frame that holds `content`."""
+    frame = bytearray(LENGTH)
+    encoder.encode_into(content, frame, LENGTH)
+    frame[:LENGTH] = (len(frame) - LENGTH).to_bytes(LENGTH, "big")
+    return frame
+
+
+# the server's side
+
+
+class ProcessWriter:
+    """The loop's side (writer.Writer). The process starts at once; it opens the spool when begin() says so."""
+
+    def __init__(self, folder: Path) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._tell: Callable[[Results], None] | None = None
+        self._lost: Callable[[SpoolBroken], None] | None = None
+        self.broken: SpoolBroken | None = None
+        """Why nothing is taken any more."""
+        self.free_pages = 0
+        """Pages of the database that can be written again, as of the last results."""
+        self._jobs: list[Job] = []
+        self._unsent: deque[memoryview] = deque()
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decode = msgspec.msgpack.Decoder(Results).decode
+        self._frames = Frames()
+        self._is_ending = False
+        self._begun: asyncio.Future[None] = self._loop.create_future()
+        self._sent: asyncio.Future[None] | None = None
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            for end in (self._socket, theirs):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_OCTETS)
+            command = [sys.executable, "-m", __name__, str(folder)]
+            self._process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL)  # noqa: S603 - ourselves
+        self._socket.setblocking(False)
+        self._loop.add_reader(self._socket, self._readable)
+
+    async def begin(self, lock: int, *, tell: Callable[[Results], None], lost: Callable[[SpoolBroken], None]) -> None:
+        """Lets it open the spool, of which it gets the lock, too. Raises SpoolBroken.
+
+        From now on `tell` is called with each batch's results, and `lost` once, should the process end by itself.
+        """
+        self._tell, self._lost = tell, lost
+        try:
+            socket.send_fds(self._socket, [OPEN], [lock])
+        except OSError:
+            self._gone()
+        await self._begun
+        if self.broken is not None:
+            raise self.broken
+
+    def put(self, job: Job) -> None:
+        """Hands in a job; it leaves with all others of this turn of the loop."""
+        if not self._jobs:
+            self._loop.call_soon(self._flush)
+        self._jobs.append(job)
+
+    def fail(self, error: BaseException) -> SpoolBroken:
+        """The store is not to be trusted any more; the error for all who ask."""
+        if self.broken is None:
+            self.broken = SpoolBroken(f"{type(error).__name__}: {error}")
+        return self.broken
+
+    async def finish(self) -> None:
+        """Does what was handed in before, and ends the process."""
+        self._is_ending = True
+        self._flush()
+        if self._unsent:
+            self._sent = self._loop.create_future()
+            await self._sent
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await asyncio.shield(self._ended)
+        except TimeoutError:
+            self._process.kill()
+            self._gone()
+        await asyncio.to_thread(self._process.wait)
+
+    def _flush(self) -> None:
+        if self._jobs:
+            jobs, self._jobs = self._jobs, []
+            self._unsent.append(memoryview(write_frame(self._encoder, jobs)))
+            if len(self._unsent) == 1:
+                self._write()
+
+    def _write(self) -> None:
+        unsent = self._unsent
+        try:
+            while unsent:
+                sent = self._socket.send(unsent[0])
+                if sent < len(unsent[0]):
+                    unsent[0] = unsent[0][sent:]
+                else:
+                    unsent.popleft()
+        except BlockingIOError:
+            self._loop.add_writer(self._socket, self._write)
+            return
+        except OSError:
+            self._gone()
+        self._loop.remove_writer(self._socket)
+        if self._sent is not None and not self._sent.done():
+            self._sent.set_result(None)
+
+    def _readable(self) -> None:
+        try:
+            data = self._socket.recv(READ_OCTETS)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._gone()
+            return
+        for frame in self._frames.feed(data):
+            results = self._decode(frame)
+            self.free_pages = results.free_pages
+            if results.broken and self.broken is None:
+                self.broken = SpoolBroken(results.broken)
+            if not self._begun.done():
+                self._begun.set_result(None)
+            elif self._tell is not None:
+                self._tell(results)
+
+    def _gone(self) -> None:
+        """It has ended, at our wish or not."""
+        if self._ended.done():
+            return
+        self._ended.set_result(None)
+        self._loop.remove_reader(self._socket)
+        self._loop.remove_writer(self._socket)
+        self._socket.close()
+        self._unsent.clear()
+        if not self._begun.done():
+            self._begun.set_result(None)
+        if not self._is_ending:
+            broken = self.fail(EOFError("the process that writes has ended"))
+            if self._lost is not None:
+                self._lost(broken)
+
+
+# the process's side
+
+
+class Inbox:
+    """Jobs that come in, gathered into batches."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._frames = Frames()
+        self._decode = msgspec.msgpack.Decoder(list[Job]).decode
+        self._jobs: deque[Job] = deque()
+        self._was_shared = False
+        self._has_ended = False
+
+    def gather(self, patience: float | None) -> list[Job] | None:
+        """The next batch; an empty one when nothing has come for `patience` seconds; None at the end."""
+        if not self._jobs:
+            if not self._comes(patience):
+                return []
+            self._receive(0)
+            if self._was_shared and not self._has_ended:
+                time.sleep(GATHER_SECONDS)
+        while not self._has_ended and len(self._jobs) < MOST_JOBS and self._receive(socket.MSG_DONTWAIT):
+            pass
+        jobs = self._batch()
+        self._was_shared = len(jobs) > 1
+        return jobs or (None if self._has_ended else self.gather(patience))
+
+    def _comes(self, patience: float | None) -> bool:
+        return self._has_ended or bool(select.select([self._socket], [], [], patience)[0])
+
+    def _receive(self, flags: int) -> bool:
+        """Takes what is there; whether there was something."""
+        if self._has_ended:
+            return False
+        try:
+            data = self._socket.recv(READ_OCTETS, flags)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self._has_ended = True
+            return False
+        for frame in self._frames.feed(data):
+            self._jobs += self._decode(frame)
+        return True
+
+    def _batch(self) -> list[Job]:
+        jobs: list[Job] = []
+        octets = 0
+        while self._jobs and octets <= MOST_OCTETS and len(jobs) < MOST_JOBS:
+            job = self._jobs.popleft()
+            octets += octets_of(job)
+            jobs.append(job)
+        return jobs
+
+
+def serve(connection: socket.socket, commits: Commits) -> None:
+    """Commits what comes in until its end."""
+    encoder = msgspec.msgpack.Encoder()
+    inbox = Inbox(connection)
+    connection.sendall(write_frame(encoder, Results(free_pages=commits.free_pages)))
+    while (jobs := inbox.gather(IDLE_SECONDS if commits.is_untidy else None)) is not None:
+        if jobs:
+            connection.sendall(write_frame(encoder, commits.perform(jobs)))
+            commits.settle_down()
+        elif commits.is_untidy:
+            connection.sendall(write_frame(encoder, commits.tidy()))
+
+
+def main() -> None:
+    """The process: its input is the socket, its argument the spool's folder, which has been checked."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    folder = Path(sys.argv[1])
+    with socket.socket(fileno=0) as connection:
+        said, _, _, _ = socket.recv_fds(connection, len(OPEN), 1)
+        if said != OPEN:
+            return
+        disk = Disk()
+        database = open_database(disk, folder)
+        commits = open_commits(disk, folder, database, Counters(database, *load(database)))
+        gc.collect()
+        gc.freeze()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the server is gone: nobody can be told
+            serve(connection, commits)
+        commits.close()
+
+
+if __name__ == "__main__":
+    main()
