@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -117,9 +116,8 @@ class Desk:
             (domain, Envelope(Mailbox.parse(sender), tuple(Recipient(m) for m in mailboxes if m.domain == domain)))
             for domain in dict.fromkeys(mailbox.domain for mailbox in mailboxes)
         ]
-        digest = hashlib.sha256(content).digest()
         arrived = SystemClock().wall() - 60
-        await self.spool.accept(Arrival(message, content, len(content), digest, envelopes, arrived))
+        await self.spool.accept(Arrival(message, content, len(content), envelopes, arrived))
         return message
 
     async def ask(self, request: AnyRequest, *, alone: bool = False) -> AnyAnswer:

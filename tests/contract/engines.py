@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -80,7 +79,6 @@ async def arrival(
         message,
         content if given is None else given,
         len(content),
-        hashlib.sha256(content).digest(),
         [(domain, envelope(domain)) for domain in domains or (A,)],
         arrived,
         priority,

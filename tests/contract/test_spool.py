@@ -51,7 +51,7 @@ async def test_what_was_accepted_is_there_after_an_end(engine: Engine) -> None:
         ret=Ret.HDRS,
         envid="x+2By",
     )
-    await spool.accept(Arrival(message, b"hello\r\n", 7, _sha256(b"hello\r\n"), [(A, given)], NOW + 0.25, 3))
+    await spool.accept(Arrival(message, b"hello\r\n", 7, [(A, given)], NOW + 0.25, 3))
     spool = await reopened(engine, spool)
     assert spool.waiting(A) == Waiting(1, 7, NOW + 0.25)
     (item,) = await spool.claim([A], Order.PRIORITY, 10, 1)
@@ -450,9 +450,3 @@ async def test_a_claim_dies_with_the_process(engine: Engine) -> None:
 
 def _left(item: ItemId, next_attempt: float) -> Settlement:
     return Settlement(item, envelope(A), "450 later", next_attempt)
-
-
-def _sha256(data: bytes) -> bytes:
-    import hashlib
-
-    return hashlib.sha256(data).digest()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import ipaddress
 from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -248,9 +247,8 @@ class Race:
                 where = await spool.writer(message, len(content))
                 await where.write(content)
             envelopes = [(name, Envelope(None, (Recipient(Mailbox("u", name)),))) for name in names]
-            digest = hashlib.sha256(content).digest()
             self.note(f"{list(items)} for {names} are handed in")
-            arrival = Arrival(message, where, len(content), digest, envelopes, 0.0, chance.choice((0, 0, 5)))
+            arrival = Arrival(message, where, len(content), envelopes, 0.0, chance.choice((0, 0, 5)))
             accepted = spool.accept(arrival)
             await asyncio.wait((accepted, spool.dead), return_when=asyncio.FIRST_COMPLETED)
             if not accepted.done():

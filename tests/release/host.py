@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -172,8 +171,7 @@ class Host:
         if octets > INLINE_LIMIT:
             where = await self.spool.writer(message, octets)  # type: ignore[assignment]
             await where.write(content)  # type: ignore[attr-defined]
-        digest = hashlib.sha256(content).digest()
-        await self.spool.accept(Arrival(message, where, octets, digest, envelopes, self.clock.wall(), priority))
+        await self.spool.accept(Arrival(message, where, octets, envelopes, self.clock.wall(), priority))
         if arrives:
             for domain in domains:
                 self.releases.arrived(domain)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 
 import pytest
@@ -93,7 +92,7 @@ async def test_smtputf8_is_told_in_the_trace(office: Office) -> None:
 
 
 @pytest.mark.parametrize("pieces", [[], [b""], [b"x" * 10] * 3, [b"x" * 1000] * 200])
-async def test_size_and_digest_are_those_of_what_is_kept(office: Office, pieces: list[bytes]) -> None:
+async def test_the_size_is_that_of_what_is_kept(office: Office, pieces: list[bytes]) -> None:
     """However it came, the empty message too."""
     taken = intake(office)
     taken.add(TEST, recipient("a@test.example"))
@@ -101,7 +100,6 @@ async def test_size_and_digest_are_those_of_what_is_kept(office: Office, pieces:
     assert content.startswith(b"Received: ")
     assert content.endswith(b"+0000\r\n" + b"".join(pieces))
     assert arrival.size == len(content) == taken.size
-    assert arrival.digest == hashlib.sha256(content).digest()
 
 
 async def test_what_fits_in_memory_needs_no_file(office: Office) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
 import sqlite3
 import stat
 import tracemalloc
@@ -160,7 +159,7 @@ async def test_what_close_found_under_way_is_finished(tmp_path: Path) -> None:
     await spool.close()
     await asyncio.gather(*under_way)
     with pytest.raises(SpoolBroken, match="closed"):
-        await spool.accept(Arrival(spool.new_id(), b"x", 1, b"", [(A, envelope(A))], NOW))
+        await spool.accept(Arrival(spool.new_id(), b"x", 1, [(A, envelope(A))], NOW))
     with pytest.raises(SpoolBroken, match="closed"):
         await claimed(spool)
     assert not spool.room_for(1)
@@ -268,7 +267,7 @@ async def test_a_disk_that_fills_under_a_large_message_costs_only_that(tmp_path:
         try:
             for start in range(0, len(LARGE), 100_000):
                 await given.write(LARGE[start : start + 100_000])
-            await spool.accept(Arrival(spool.new_id(), given, len(LARGE), b"", [(A, envelope(A))], NOW))
+            await spool.accept(Arrival(spool.new_id(), given, len(LARGE), [(A, envelope(A))], NOW))
         finally:
             await given.discard()
 
@@ -317,14 +316,13 @@ async def test_a_message_of_50_mb_passes_with_flat_memory(tmp_path: Path) -> Non
     """In and out in pieces."""
     spool = await open_spool(tmp_path, disk=FaultyDisk())
     piece = octets(64 * 1024)
-    total, digest = 50 * 1024 * 1024, hashlib.sha256()
+    total = 50 * 1024 * 1024
     tracemalloc.start()
     message = spool.new_id()
     given = await spool.writer(message, total)
     for _ in range(total // len(piece)):
-        digest.update(piece)
         await given.write(piece)
-    await spool.accept(Arrival(message, given, total, digest.digest(), [(A, envelope(A))], NOW))
+    await spool.accept(Arrival(message, given, total, [(A, envelope(A))], NOW))
     (item,) = await spool.claim([A], Order.PRIORITY, 1, 1)
     content = await spool.content(item)
     assert not isinstance(content, bytes)

@@ -6,8 +6,6 @@ sender. Damaged content is reported without its header.
 
 from __future__ import annotations
 
-import hashlib
-
 from restante.message import dsn
 from restante.model import Envelope, Item, Recipient
 from restante.release.feed import let_go
@@ -41,7 +39,7 @@ async def failure_report(spool: Spool, results: Sorted, *, hostname: str, remote
         now=now,
     )
     envelope = Envelope(None, (Recipient(sender),))
-    return Arrival(message, report, len(report), hashlib.sha256(report).digest(), [(sender.domain, envelope)], now)
+    return Arrival(message, report, len(report), [(sender.domain, envelope)], now)
 
 
 async def _beginning(spool: Spool, item: Item) -> bytes:

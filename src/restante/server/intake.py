@@ -6,15 +6,11 @@ accepted; what grows beyond goes to the spool's writer piece by piece, and is ne
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Iterable
 
 from restante.message.trace import HopCounter, opening, received
 from restante.model import DomainName, Envelope, Mailbox, MailParameters, MessageId, Principal, Recipient
 from restante.spool.spool import INLINE_LIMIT, Arrival, ContentWriter, Spool
-
-HASHED_AT_ONCE = 2047
-"""Octets up to which hashlib keeps the interpreter; beyond, getting it back costs more than hashing a small message."""
 
 
 class Origin:
@@ -38,7 +34,6 @@ class Intake:
 
     __slots__ = (
         "_chunks",
-        "_digest",
         "_hops",
         "_origin",
         "_parameters",
@@ -66,7 +61,6 @@ class Intake:
         self.recipients = 0
         self._chunks: list[bytes] = []
         self._size = 0
-        self._digest = hashlib.sha256()
         self._hops = HopCounter()
         self._writer: ContentWriter | None = None
         self._started = False
@@ -94,7 +88,6 @@ class Intake:
             self._started = True
             data = self._trace() + data
         self._size += len(data)
-        self._hash(data)
         if self._writer is None:
             self._chunks.append(data)
             if self._size <= INLINE_LIMIT:
@@ -110,7 +103,6 @@ class Intake:
             self._started = True
             self._chunks.append(self._trace())
             self._size += len(self._chunks[0])
-            self._hash(self._chunks[0])
         if self._writer is not None:
             content: bytes | ContentWriter = self._writer
         else:
@@ -120,20 +112,10 @@ class Intake:
                 self.id,
                 content,
                 self._size,
-                self._digest.digest(),
                 [(domain, self._envelope(present.values())) for domain, present in self.by_domain.items()],
                 self._wall,
             )
         )
-
-    def _hash(self, data: bytes) -> None:
-        update = self._digest.update
-        if len(data) <= HASHED_AT_ONCE or len(data) > INLINE_LIMIT:
-            update(data)
-            return
-        view = memoryview(data)
-        for start in range(0, len(data), HASHED_AT_ONCE):
-            update(view[start : start + HASHED_AT_ONCE])
 
     async def drop(self) -> None:
         """Forgets all of it."""

@@ -24,17 +24,13 @@ class LineEnds:
         """Looks at the next octets."""
         if not data or self._broken:
             return
-        lf = data.count(b"\n")
-        cr = data.count(b"\r")
-        pairs = data.count(b"\r\n")
         if self._after_cr:
-            if not data.startswith(b"\n"):
-                self._broken = True
-            lf -= 1
+            data = b"\r" + data
         self._after_cr = data.endswith(b"\r")
         if self._after_cr:
-            cr -= 1
-        if not lf == cr == pairs or b"\0" in data:
+            data = data[:-1]
+        alone = data.replace(b"\r\n", b"")  # one pass; what is left has none of the three, so looking for them is quick
+        if b"\n" in alone or b"\r" in alone or b"\0" in alone:
             self._broken = True
 
     @property

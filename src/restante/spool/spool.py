@@ -85,13 +85,12 @@ class ContentWriter(Protocol):
 class Arrival:
     """A message to be stored: its final octets (Received line included), and one envelope per domain.
 
-    `content` is the octets themselves, or the writer that took them; `size` counts them and `digest` is their SHA-256.
+    `content` is the octets themselves, or the writer that took them; `size` counts them.
     """
 
     id: MessageId
     content: bytes | ContentWriter
     size: int
-    digest: bytes
     envelopes: Sequence[tuple[DomainName, Envelope]]
     arrived: float
     priority: int = 0

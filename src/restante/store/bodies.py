@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -59,11 +60,9 @@ class Bodies:
         """Writes on. Raises OSError."""
         self._disk.write(descriptor, data)
 
-    def finish(self, message: MessageId, descriptor: int, rest: bytes) -> None:
-        """Makes a file whole and safe, its name too. Raises OSError; then no file is left."""
+    def make_safe(self, message: MessageId, descriptor: int) -> None:
+        """Closes a file once it is safe, its name too. Raises OSError; then no file is left."""
         try:
-            if rest:
-                self._disk.write(descriptor, rest)
             self._disk.sync(descriptor)
         except OSError:
             self.discard(message, descriptor)
@@ -128,47 +127,80 @@ def _is_kept(name: str, is_needed: Callable[[MessageId], bool]) -> bool:
     return is_needed(MessageId(message))
 
 
+class _Body:
+    """A file that is being written, made when there is something to write; for one thread at a time."""
+
+    def __init__(self, bodies: Bodies, message: MessageId) -> None:
+        self._bodies = bodies
+        self._message = message
+        self._descriptor: int | None = None
+        self._digest = hashlib.sha256()
+
+    def append(self, data: bytes) -> None:
+        """Writes on. Raises OSError."""
+        if self._descriptor is None:
+            self._descriptor = self._bodies.create(self._message)
+        self._bodies.append(self._descriptor, data)
+        self._digest.update(data)
+
+    def finish(self, rest: bytes) -> bytes:
+        """Makes all of it safe, and gives its SHA-256. Raises OSError; then no file is left."""
+        try:
+            if rest:
+                self.append(rest)
+        except OSError:
+            self.discard()
+            raise
+        descriptor, self._descriptor = self._descriptor, None
+        assert descriptor is not None, "no file for nothing"
+        self._bodies.make_safe(self._message, descriptor)
+        return self._digest.digest()
+
+    def discard(self) -> None:
+        """Removes what was written."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            self._bodies.discard(self._message, descriptor)
+
+
 class ContentFile:
     """A content on its way to disk (spool.ContentWriter): gathered into pieces, each written by a thread."""
 
-    def __init__(
-        self, bodies: Bodies, pool: ThreadPoolExecutor, message: MessageId, descriptor: int, guard: Guard
-    ) -> None:
-        self._bodies = bodies
+    def __init__(self, bodies: Bodies, pool: ThreadPoolExecutor, message: MessageId, guard: Guard) -> None:
         self._pool = pool
         self._guard = guard
-        self._descriptor: int | None = descriptor
+        self._body: _Body | None = _Body(bodies, message)
         self._gathered: list[bytes] = []
         self._octets = 0
         self._writing: asyncio.Future[None] | None = None
-        self.message = message
 
     async def write(self, data: bytes) -> None:
         """Appends. Raises SpoolFull or SpoolBroken."""
-        assert self._descriptor is not None, "it was finished or discarded"
+        assert self._body is not None, "it was finished or discarded"
         self._gathered.append(data)
         self._octets += len(data)
         if self._octets >= PIECE:
             piece = self._take_rest()
-            await self._in_thread(self._bodies.append, self._descriptor, piece)
+            await self._in_thread(self._body.append, piece)
 
     async def discard(self) -> None:
         """Removes what was written."""
-        descriptor, self._descriptor = self._descriptor, None
+        body, self._body = self._body, None
         self._gathered.clear()
-        if descriptor is None:
+        if body is None or self._writing is None:
             return
-        if self._writing is not None:  # its caller may have been cancelled; the thread was not
-            await asyncio.wait([self._writing])
-            self._writing.exception()  # nobody needs to hear of it now
-        await self._in_thread(self._bodies.discard, self.message, descriptor)
+        await asyncio.wait([self._writing])  # its caller may have been cancelled; the thread was not
+        self._writing.exception()  # nobody needs to hear of it now
+        await self._in_thread(body.discard)
 
-    def finish(self) -> Callable[[], None]:
-        """Ends the writing at once; what is returned makes all of it safe, in a thread. Raises OSError there."""
-        descriptor, self._descriptor = self._descriptor, None
-        assert descriptor is not None, "it was finished or discarded"
-        rest = self._take_rest()
-        return lambda: self._bodies.finish(self.message, descriptor, rest)
+    def finish(self) -> Callable[[], bytes]:
+        """Ends the writing at once; what is returned makes all of it safe, in a thread, and gives its SHA-256.
+
+        That raises OSError.
+        """
+        body, self._body = self._body, None
+        assert body is not None, "it was finished or discarded"
+        return functools.partial(body.finish, self._take_rest())
 
     def _take_rest(self) -> bytes:
         rest = b"".join(self._gathered)

@@ -18,11 +18,12 @@ _encode_envelope = msgspec.json.Encoder().encode
 
 
 class Written(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """An arrival as it is stored: `content` None is in a file of its own; an envelope's JSON for each domain."""
+    """An arrival as it is stored: `content` None is in a file of its own, which has `digest`; envelopes are JSON."""
 
     id: MessageId
     size: int
     digest: bytes
+    """The file's SHA-256; b"" for content that is here: the writer reckons it."""
     arrived: float
     priority: int
     content: bytes | None
@@ -121,7 +122,7 @@ def write_arrival(arrival: Arrival) -> Written:
     return Written(
         arrival.id,
         arrival.size,
-        arrival.digest,
+        b"",
         arrival.arrived,
         arrival.priority,
         arrival.content if isinstance(arrival.content, bytes) else None,

@@ -170,15 +170,7 @@ class SqliteSpool:
         self._look()
         if not has_room(self._room, expected or 0):
             raise SpoolFull(expected or 0, max(0, self._room.octets - MARGIN))
-        making = self._loop.run_in_executor(self._streaming, self._bodies.create, message)
-        try:
-            descriptor = await asyncio.shield(making)
-        except OSError as error:
-            raise self._guard(error) from error
-        except asyncio.CancelledError:
-            making.add_done_callback(_if_done(lambda descriptor: self._bodies.discard(message, descriptor)))
-            raise
-        return ContentFile(self._bodies, self._streaming, message, descriptor, self._guard)
+        return ContentFile(self._bodies, self._streaming, message, self._guard)
 
     def accept(self, arrival: Arrival) -> asyncio.Future[None]:
         """Stores a message and its items. The future raises SpoolFull, SpoolBroken."""
@@ -200,14 +192,15 @@ class SqliteSpool:
         self._streaming.submit(self._finish_body, content.finish(), job)
         return done
 
-    def _finish_body(self, finish: Callable[[], None], job: Accept) -> None:
+    def _finish_body(self, finish: Callable[[], bytes], job: Accept) -> None:
         """In a thread: the file is safe with its name before its row is handed in."""
         try:
-            finish()
+            digest = finish()
         except OSError as error:
             self._loop.call_soon_threadsafe(self._body_failed, job.number, error)
         else:
-            self._loop.call_soon_threadsafe(self._writer.put, job)
+            message = msgspec.structs.replace(job.message, digest=digest)
+            self._loop.call_soon_threadsafe(self._writer.put, Accept(job.number, message))
 
     def _body_failed(self, number: int, error: OSError) -> None:
         self._failed(number, self._guard(error))

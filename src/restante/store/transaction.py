@@ -8,6 +8,7 @@ wait for it again. Content goes with its last item; body files go after the comm
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 
 import apsw
 
@@ -68,7 +69,7 @@ class Transaction:
     def insert(self, messages: Sequence[Written]) -> None:
         """Stores messages and their items."""
         items = [row for message in messages for row in item_rows(message)]
-        insert(self._connection, _MESSAGE, [(m.id, m.size, m.digest, m.arrived, m.content) for m in messages])
+        insert(self._connection, _MESSAGE, [_message_row(message) for message in messages])
         insert(self._connection, _ITEM, items)
         for row in items:
             self._counters.add(row[1], 1, row[3], row[4])
@@ -190,6 +191,12 @@ class Transaction:
         bodies = [row[0] for row in fetch(self._connection, _BODIES, messages)]
         self._connection.execute(_DROP, (messages,))
         self.bodies_gone.extend(bodies)
+
+
+def _message_row(message: Written) -> tuple[MessageId, int, bytes, float, bytes | None]:
+    content = message.content
+    digest = message.digest if content is None else sha256(content).digest()
+    return message.id, message.size, digest, message.arrived, content
 
 
 def _json(items: Iterable[int]) -> str:
