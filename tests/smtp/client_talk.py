@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from textwrap import dedent
 
 from restante.smtp.address import DomainName, Mailbox
-from restante.smtp.client import Ahead, ClientEngine, ContentWanted, Ended, Event, Finished, Ready
+from restante.smtp.client import Ahead, ClientEngine
+from restante.smtp.client_events import ContentWanted, Ended, Event, Finished, Ready
 from restante.smtp.command import PLAIN_MAIL, PLAIN_RCPT, MailParameters
 from restante.smtp.offer import Outgoing
 

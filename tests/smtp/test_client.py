@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from tests.smtp.client_talk import ANN, GREETING, GROUP, LOCKSTEP, STREAM, Player, message, play
 
 from restante.smtp.address import DomainName, Mailbox
-from restante.smtp.client import Ahead, ClientEngine, Finished, TlsReady, TlsRefused
+from restante.smtp.client import Ahead, ClientEngine
+from restante.smtp.client_events import Finished, TlsReady, TlsRefused
 from restante.smtp.command import Body, MailParameters, Notify, RcptParameters, Ret
 from restante.smtp.offer import Offer, Outgoing, mail_line, rcpt_line, unsendable
 from restante.smtp.reply import MalformedReply
@@ -174,6 +175,19 @@ def test_a_refused_chunk_ends_the_message_with_that_reply() -> None:
     player.waiting = [(1, message())]
     player.go_on()
     assert player.sent.startswith(b"RSET\r\nMAIL FROM:")
+
+
+def test_a_chunk_taken_behind_a_refused_one_changes_nothing() -> None:
+    """The message is still refused, and the session goes on."""
+    player = Player([message(content=None, size=15)], pieces=())
+    for said in (b"220 a\r\n", b"250-a\r\n250-PIPELINING\r\n250 CHUNKING\r\n", b"250 OK\r\n250 OK\r\n"):
+        player.hear(said, None)
+    player.engine.content(0, b"One\r\n", last=False)
+    player.engine.content(0, b"Two\r\n", last=False)
+    player.go_on()
+    player.hear(b"452 4.3.1 Full\r\n250 2.0.0 Thank you\r\n", None)
+    assert player.results() == [(0, ["452 4.3.1 Full"])]
+    assert player.engine.can_begin
 
 
 def test_without_chunking_the_end_of_one_message_and_the_next_ones_start_share_a_flight() -> None:

@@ -16,9 +16,12 @@ from restante.smtp.command import (
     Ret,
     decode_xtext,
     encode_xtext,
+    parse_atrn,
+    parse_auth,
     parse_bdat,
     parse_mail,
     parse_rcpt,
+    parse_response,
     split_line,
 )
 
@@ -66,6 +69,8 @@ def test_a_line_that_is_no_text_is_no_command(line: bytes) -> None:
         ("FROM:<ann@far.example> RET=HDRS ENVID=QQ+2B1", MailParameters(ret=Ret.HDRS, envid="QQ+2B1")),
         ("FROM:<ann@far.example> RET=full", MailParameters(ret=Ret.FULL)),
         ("FROM:<ann@far.example> ENVID=" + "x" * 100, MailParameters(envid="x" * 100)),
+        ("FROM:<ann@far.example> AUTH=<>", MailParameters()),
+        ("FROM:<ann@far.example> auth=e+3Dmc2@example.com SIZE=7", MailParameters(size=7)),
     ],
 )
 def test_parameters_of_mail(argument: str, parameters: MailParameters) -> None:
@@ -116,7 +121,11 @@ def test_parameters_of_rcpt(argument: str, parameters: RcptParameters) -> None:
         ("FROM:<ann@far.example> SMTPUTF8=yes", 501, "5.5.4"),
         ("FROM:<ann@far.example> SMTPUTF8=", 501, "5.5.4"),
         ("FROM:<ann@far.example> X", 555, "5.5.4"),
-        ("FROM:<ann@far.example> AUTH=<>", 555, "5.5.4"),
+        ("FROM:<ann@far.example> AUTH", 501, "5.5.4"),
+        ("FROM:<ann@far.example> AUTH=", 501, "5.5.4"),
+        ("FROM:<ann@far.example> AUTH=e+3d", 501, "5.5.4"),
+        ("FROM:<ann@far.example> AUTH=<> auth=<>", 501, "5.5.4"),
+        ("FROM:<ann@far.example> AUTH=" + "x" * 501, 501, "5.5.4"),
         ("FROM:<ann@far.example> NOTIFY=NEVER", 555, "5.5.4"),
         ("FROM:<ann@far.example> HOLDFOR=60", 555, "5.5.4"),
         ("FROM:<ann>", 501, "5.1.7"),
@@ -205,6 +214,86 @@ def test_what_is_no_chunk(argument: str) -> None:
     assert (caught.value.reply.code, caught.value.reply.enhanced) == (501, "5.5.4")
 
 
+@pytest.mark.parametrize(
+    ("argument", "asked"),
+    [
+        ("plain", ("PLAIN", None)),
+        ("PLAIN AHRpbQB0YW5zdGFhZg==", ("PLAIN", b"\0tim\0tanstaaf")),
+        ("EXTERNAL =", ("EXTERNAL", b"")),
+        ("scram-sha-256-plus bg==", ("SCRAM-SHA-256-PLUS", b"n")),
+    ],
+)
+def test_a_mechanism_and_its_initial_response(argument: str, asked: tuple[str, bytes | None]) -> None:
+    """RFC 4954 §4: any case, base64, and `=` for an empty response; none is not the same."""
+    assert parse_auth(argument) == asked
+
+
+@pytest.mark.parametrize(
+    ("argument", "code", "status"),
+    [
+        ("", 501, "5.5.4"),
+        ("PL/IN", 501, "5.5.4"),
+        ("PLAİN", 501, "5.5.4"),
+        ("X" * 21, 501, "5.5.4"),
+        ("PLAIN *", 501, "5.7.0"),
+        ("PLAIN AA== AA==", 501, "5.5.2"),
+        ("PLAIN  AA==", 501, "5.5.2"),
+        ("PLAIN A", 501, "5.5.2"),
+        ("PLAIN AA", 501, "5.5.2"),
+        ("PLAIN AA=", 501, "5.5.2"),
+        ("PLAIN AA==x", 501, "5.5.2"),
+        ("PLAIN A-==", 501, "5.5.2"),
+        ("PLAIN ==", 501, "5.5.2"),
+        ("PLAIN ü", 501, "5.5.2"),
+    ],
+)
+def test_a_mistake_in_auth(argument: str, code: int, status: str) -> None:
+    """Base64 is strict: no other alphabet, nothing left out, nothing behind it."""
+    with pytest.raises(CommandError) as caught:
+        parse_auth(argument)
+    assert (caught.value.reply.code, caught.value.reply.enhanced) == (code, status)
+
+
+@pytest.mark.parametrize(
+    ("argument", "domains"),
+    [
+        ("", ()),
+        ("test.example", ("test.example",)),
+        ("TEST.example,b.test.example,Test.Example", ("test.example", "b.test.example")),
+        ("xn--fr-via.example", ("xn--fr-via.example",)),
+    ],
+)
+def test_the_domains_of_atrn(argument: str, domains: tuple[str, ...]) -> None:
+    """RFC 2645 §5.2.1: as A-labels, each once, in their order."""
+    assert parse_atrn(argument) == domains
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "example",
+        "test.example, b.example",
+        "test.example b.example",
+        "test.example,",
+        ",",
+        "@test.example",
+        "#customers",
+        "[192.0.2.1]",
+        "192.0.2.1:25",
+        "test.example.",
+        "a..b",
+        "x'/**/UNION/**/SELECT.a",
+        "anna@test.example",
+        "a." * 1000,
+    ],
+)
+def test_a_mistake_in_atrn(argument: str) -> None:
+    """501 5.5.4: it takes domains, and neither the forms of ETRN nor a list with spaces."""
+    with pytest.raises(CommandError) as caught:
+        parse_atrn(argument)
+    assert (caught.value.reply.code, caught.value.reply.enhanced) == (501, "5.5.4")
+
+
 @given(st.text(max_size=60).filter(lambda text: "\ud800" not in text))
 def test_xtext_goes_there_and_back(text: str) -> None:
     """Whatever the text, what is written is printable ASCII (RFC 3461 §4)."""
@@ -227,6 +316,11 @@ def test_any_argument_is_taken_or_answered(argument: str) -> None:
         parse_mail,
         parse_rcpt,
         parse_bdat,
+        parse_auth,
+        parse_atrn,
+        parse_response,
+        lambda text: parse_auth("PLAIN " + text),
+        lambda text: parse_mail("FROM:<ann@far.example> AUTH=" + text),
         lambda text: parse_mail("FROM:" + text),
         lambda text: parse_mail("FROM:<ann@far.example> SMTPUTF8 " + text),
         lambda text: parse_rcpt("TO:<ann@far.example> " + text, smtputf8=True),

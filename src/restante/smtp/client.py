@@ -1,4 +1,4 @@
-"""ClientEngine: the client's side of an SMTP session, without I/O (RFC 5321, 2920, 3030, 3207).
+"""ClientEngine: the client's side of an SMTP or LMTP session, without I/O (RFC 5321, 2920, 3030, 3207, 4954, 2033).
 
 Bytes go in by receive(), what they mean comes out of next_event(), transactions go in by begin() wherever can_begin
 says so, and what is to be sent comes out of data_to_send(). Each reply is matched, in order, to the command that it
@@ -6,18 +6,36 @@ answers; one that came before its command was sent is an injection and ends the 
 by one event with a reply for each of its recipients; those never finished when the session ends are in doubt at
 worst: nothing is called delivered that the peer has not confirmed.
 
-How far it runs ahead of the replies is bounded by Ahead. Whom to send to, time, TLS and files are the caller's.
+STARTTLS, AUTH, ETRN (RFC 1985) and ATRN (RFC 2645) are sent alone, while nothing is on its way. How far transactions
+run ahead of the replies is bounded by Ahead. Whom to send to, time, TLS and files are the caller's.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from restante.smtp.address import DomainName
+from restante.smtp.client_events import (
+    Answered,
+    Authenticated,
+    AuthRefused,
+    ContentWanted,
+    Ended,
+    Event,
+    Finished,
+    Ready,
+    TlsReady,
+    TlsRefused,
+    Turned,
+)
+from restante.smtp.exchange import Login
 from restante.smtp.offer import Offer, Outgoing, Way, mail_line, rcpt_line
 from restante.smtp.reply import MalformedReply, Reply, ReplyReader
+from restante.smtp.sasl import ClientExchange
+from restante.smtp.sending import Sending
 from restante.smtp.stuffer import ContentStuffer
 
 
@@ -36,6 +54,9 @@ class Asked(StrEnum):
     EHLO = "EHLO"
     HELO = "HELO"
     STARTTLS = "STARTTLS"
+    AUTH = "AUTH"
+    ETRN = "ETRN"
+    ATRN = "ATRN"
     RSET = "RSET"
     MAIL = "MAIL"
     RCPT = "RCPT"
@@ -45,7 +66,8 @@ class Asked(StrEnum):
     QUIT = "QUIT"
 
 
-PATIENCE = {  # seconds, RFC 5321 §4.5.3.2
+PATIENCE = {  # seconds, RFC 5321 §4.5.3.2, RFC 2645 §5.2.1
+    Asked.ATRN: 600.0,
     Asked.DATA: 120.0,
     Asked.CHUNK: 600.0,
     Asked.END: 600.0,
@@ -54,95 +76,24 @@ PATIENCE = {  # seconds, RFC 5321 §4.5.3.2
 USUAL_PATIENCE = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The peer has been greeted: transactions may begin, or STARTTLS."""
-
-    offer: Offer
-
-
-@dataclass(frozen=True, slots=True)
-class TlsReady:
-    """The peer waits for the handshake; then tls_started()."""
-
-
-@dataclass(frozen=True, slots=True)
-class TlsRefused:
-    """The peer goes on in clear."""
-
-    reply: Reply
-
-
-@dataclass(frozen=True, slots=True)
-class ContentWanted:
-    """The content of a transaction may be sent now, by content()."""
-
-    key: Hashable
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A transaction is over: a reply for each of its recipients, in their order; 2yz means that it was taken."""
-
-    key: Hashable
-    replies: tuple[Reply, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The session is over; what is not finished is not confirmed. `reply` None: we took our leave."""
-
-    reply: Reply | None
-
-
-Event = Ready | TlsReady | TlsRefused | ContentWanted | Finished | Ended
-
-
-class _Transaction:
-    """One transaction on its way, with the replies so far."""
-
-    __slots__ = ("key", "mail", "outgoing", "owed", "rcpts", "refusal", "stuffer", "taken", "written")
-
-    def __init__(self, key: Hashable, outgoing: Outgoing) -> None:
-        self.key = key
-        self.outgoing = outgoing
-        self.mail: Reply | None = None
-        self.rcpts: list[Reply] = []
-        self.taken = 0  # of those, the positive ones
-        self.refusal: Reply | None = None  # of a chunk
-        self.owed = 0  # replies still to come
-        self.written = False  # its last octet was handed over
-        self.stuffer: ContentStuffer | None = None
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether anybody takes it, as far as known."""
-        return self.mail is not None and self.mail.is_positive and self.taken > 0
-
-    def results(self, last: Reply) -> tuple[Reply, ...]:
-        """A reply for each recipient, where `last` answered the content or what there was of it."""
-        if self.mail is None or not self.mail.is_positive:
-            refused = self.mail or last
-            return (refused,) * len(self.outgoing.recipients)
-        final = self.refusal or last
-        return tuple(final if reply.is_positive else reply for reply in self.rcpts)
-
-
 class ClientEngine:
-    """The client's side of one session. `hostname` is our EHLO name."""
+    """The client's side of one session. `hostname` is our EHLO name; `lmtp`: the peer speaks LMTP, not SMTP."""
 
-    def __init__(self, hostname: str, ahead: Ahead | None = None) -> None:
+    def __init__(self, hostname: str, ahead: Ahead | None = None, *, lmtp: bool = False) -> None:
         self._hostname = hostname
+        self._lmtp = lmtp
         self._ahead = ahead or Ahead()
         self._reader = ReplyReader()
         self._unsent: list[bytes] = []
         self._unsent_octets = 0
-        self._expected: deque[tuple[Asked, _Transaction | None]] = deque([(Asked.GREETING, None)])
+        self._expected: deque[tuple[Asked, Sending | None]] = deque([(Asked.GREETING, None)])
         self._told = 1  # of the expected, those whose command has been handed out
-        self._replies: deque[Reply] = deque()  # received, and each the answer to something that had been handed out
+        self._replies: deque[tuple[Asked, Sending | None, Reply]] = deque()  # received, and what each answers
         self._fault: MalformedReply | None = None  # what came behind them
         self._steps: deque[tuple[Asked, bytes]] = deque()  # lock-step: what follows the next reply
-        self._writing: _Transaction | None = None
+        self._held: tuple[Asked, bytes] | None = None  # what follows the reply to RSET, where it is sent alone
+        self._login: Login | None = None
+        self._writing: Sending | None = None
         self._ahead_messages = 0
         self._ahead_octets = 0
         self._needs_reset = False
@@ -158,9 +109,9 @@ class ClientEngine:
         self._reader.receive(data)
         try:
             while (reply := self._reader.next_reply()) is not None:
-                if len(self._replies) >= self._told:  # now, not when somebody looks: by then more may have been asked
+                if not self._told:  # now, not when somebody looks: by then more may have been asked
                     raise MalformedReply(f"a reply to nothing that was asked: {reply}")  # noqa: TRY301
-                self._replies.append(reply)
+                self._match(reply)
         except MalformedReply as fault:
             self._fault = fault
 
@@ -213,7 +164,7 @@ class ClientEngine:
         """Begins a transaction; `key` names it in events. Ask can_begin, and unsendable(), first."""
         assert self.can_begin
         assert outgoing.recipients
-        transaction = _Transaction(key, outgoing)
+        transaction = Sending(key, outgoing)
         self._ahead_messages += 1
         self._ahead_octets += outgoing.size
         self._writing = transaction
@@ -256,12 +207,29 @@ class ClientEngine:
         """Whether more of that transaction's content is to be sent: no longer after it was refused."""
         return self._writing is not None and self._writing.key == key and self._writing.refusal is None
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether a command that is sent alone may be sent now: one of the next four."""
+        return self._ready and self.is_idle and not self._ended and not self._expected and not self._replies
+
     def start_tls(self) -> None:
-        """Asks for TLS; the answer is TlsReady or TlsRefused. Only when Ready and nothing is on its way."""
-        assert self._ready
-        assert not self._expected
-        self._ready = False
-        self._command(Asked.STARTTLS, b"STARTTLS\r\n", None)
+        """Asks for TLS; the answer is TlsReady or TlsRefused."""
+        self._ask(Asked.STARTTLS, b"STARTTLS\r\n")
+
+    def authenticate(self, mechanism: str, exchange: ClientExchange) -> None:
+        """Says who we are (RFC 4954); the answer is Authenticated or AuthRefused."""
+        self._login = Login(mechanism, exchange)
+        self._ask(Asked.AUTH, self._login.command())
+
+    def etrn(self, node: str) -> None:
+        """Asks for what waits for a node (RFC 1985); the answer is Answered."""
+        assert node.isascii(), node
+        assert node.isprintable(), node
+        self._ask(Asked.ETRN, f"ETRN {node}\r\n".encode())
+
+    def atrn(self, domains: Sequence[DomainName]) -> None:
+        """Asks to turn round for these domains, or for all of ours (RFC 2645); the answer is Turned or Answered."""
+        self._ask(Asked.ATRN, f"ATRN {','.join(domains)}".rstrip().encode() + b"\r\n")
 
     def tls_started(self) -> None:
         """The handshake is done: what was known of the peer is forgotten, and it is greeted again (RFC 3207 §4.2)."""
@@ -280,11 +248,9 @@ class ClientEngine:
                 if self._fault is not None:
                     raise self._fault
                 return None
-            reply = self._replies.popleft()
-            asked, transaction = self._expected.popleft()
-            self._told -= 1
+            asked, transaction, reply = self._replies.popleft()
             if reply.code == 421 and asked is not Asked.QUIT:  # RFC 5321 §3.8: it closes, whatever was asked
-                return self._end(reply)
+                return self._closed(transaction, reply)
             event = self._answered(asked, transaction, reply)
             if event is not None:
                 return event
@@ -296,26 +262,54 @@ class ClientEngine:
         self._unsent.append(data)
         self._unsent_octets += len(data)
 
-    def _command(self, asked: Asked, line: bytes, transaction: _Transaction | None) -> None:
+    def _command(self, asked: Asked, line: bytes, transaction: Sending | None) -> None:
         self._send(line)
         self._expect(asked, transaction)
 
-    def _expect(self, asked: Asked, transaction: _Transaction | None) -> None:
+    def _expect(self, asked: Asked, transaction: Sending | None) -> None:
         self._expected.append((asked, transaction))
         if transaction is not None:
             transaction.owed += 1
 
     def _greet(self) -> None:
-        self._command(Asked.EHLO, f"EHLO {self._hostname}\r\n".encode(), None)
+        self._command(Asked.EHLO, f"{'LHLO' if self._lmtp else 'EHLO'} {self._hostname}\r\n".encode(), None)
+
+    def _ask(self, asked: Asked, line: bytes) -> None:
+        """Sends what is sent alone; behind RSET where a transaction may still be open."""
+        assert self.can_ask
+        self._ready = False
+        if self._needs_reset:
+            self._needs_reset = False
+            self._held = (asked, line)
+            asked, line = Asked.RSET, b"RSET\r\n"
+        self._command(asked, line, None)
 
     # replies
+
+    def _match(self, reply: Reply) -> None:
+        """Finds what a reply answers."""
+        asked, transaction = self._expected[0]
+        if self._lmtp and transaction is not None and not _is_last(asked, transaction, reply):
+            return
+        self._expected.popleft()
+        self._told -= 1
+        self._replies.append((asked, transaction, reply))
+
+    def _closed(self, transaction: Sending | None, reply: Reply) -> Event:
+        """The peer leaves with 421; in LMTP some of a message's recipients may have had their final replies."""
+        if transaction is None or len(transaction.finals) < 2:
+            return self._end(reply)
+        transaction.finals += [reply] * (transaction.finals_due - len(transaction.finals))
+        self._replies.clear()
+        self._replies.append((Asked.GREETING, None, reply))  # it is Ended next
+        return self._finish(transaction, reply)
 
     def _end(self, reply: Reply | None) -> Ended:
         self._ended = True
         self._writing = None
         return Ended(reply)
 
-    def _answered(self, asked: Asked, transaction: _Transaction | None, reply: Reply) -> Event | None:
+    def _answered(self, asked: Asked, transaction: Sending | None, reply: Reply) -> Event | None:
         if transaction is not None:
             return self._of_transaction(transaction, asked, reply)
         match asked:
@@ -324,7 +318,7 @@ class ClientEngine:
                     return self._end(reply)
                 self._greet()
                 return None
-            case Asked.EHLO if reply.is_permanent:  # it may know only HELO (RFC 5321 §3.2)
+            case Asked.EHLO if reply.is_permanent and not self._lmtp:  # it may know only HELO (RFC 5321 §3.2)
                 self._command(Asked.HELO, f"HELO {self._hostname}\r\n".encode(), None)
                 return None
             case Asked.EHLO | Asked.HELO:
@@ -336,6 +330,19 @@ class ClientEngine:
                 return Ready(self.offer)
             case Asked.STARTTLS:
                 return self._tls_answered(reply)
+            case Asked.RSET:
+                assert self._held is not None
+                if not reply.is_positive:
+                    raise MalformedReply(f"RSET was refused: {reply}")
+                self._command(*self._held, None)
+                return None
+            case Asked.AUTH:
+                return self._auth_answered(reply)
+            case Asked.ETRN:
+                self._ready = True
+                return Answered(reply)
+            case Asked.ATRN:
+                return self._atrn_answered(reply)
             case _:
                 return self._end(None)
 
@@ -343,11 +350,38 @@ class ClientEngine:
         if reply.code != 220:
             self._ready = True
             return TlsRefused(reply)
-        if self._reader.has_unread or self._replies or self._fault:
-            raise MalformedReply("octets were sent behind the reply to STARTTLS")
+        self._expect_silence(Asked.STARTTLS)
         return TlsReady()
 
-    def _of_transaction(self, transaction: _Transaction, asked: Asked, reply: Reply) -> Event | None:
+    def _expect_silence(self, asked: Asked) -> None:
+        """What stands behind a reply that hands over the connection is an injection."""
+        if self._reader.has_unread or self._replies or self._fault:
+            raise MalformedReply(f"octets were sent behind the reply to {asked}")
+
+    def _auth_answered(self, reply: Reply) -> Event | None:
+        login = self._login
+        assert login is not None
+        if reply.code == 334 and not login.problem:
+            self._command(Asked.AUTH, login.respond(reply), None)
+            return None
+        self._login = None
+        if not reply.is_positive:
+            self._ready = True
+            return AuthRefused(reply, login.problem)
+        if reply.code != 235 or not login.may_succeed:  # RFC 5802 §5: the server has to prove itself first
+            raise MalformedReply(f"{reply.code} in the midst of an AUTH exchange")
+        self._ready = True
+        return Authenticated(reply)
+
+    def _atrn_answered(self, reply: Reply) -> Event:
+        if reply.code // 100 != 2:
+            self._ready = True
+            return Answered(reply)
+        self._expect_silence(Asked.ATRN)
+        self._ended = True
+        return Turned(reply)
+
+    def _of_transaction(self, transaction: Sending, asked: Asked, reply: Reply) -> Event | None:
         transaction.owed -= 1
         expected_class = 3 if asked is Asked.DATA else 2
         if reply.is_positive and reply.code // 100 != expected_class:
@@ -363,14 +397,15 @@ class ClientEngine:
             case Asked.DATA:
                 return self._data_answered(transaction, reply)
             case Asked.CHUNK:
-                return None if reply.is_positive else self._refused(transaction, reply)
+                is_taken = reply.is_positive and transaction.refusal is None
+                return None if is_taken else self._refused(transaction, reply)
             case Asked.END:
                 return self._finish(transaction, reply)
             case _:
                 pass
         return self._go_on(transaction, reply)
 
-    def _go_on(self, transaction: _Transaction, reply: Reply) -> Event | None:
+    def _go_on(self, transaction: Sending, reply: Reply) -> Event | None:
         """What follows a reply to RSET, MAIL or RCPT."""
         if self._way is Way.LOCKSTEP:
             return self._next_step(transaction, reply)
@@ -379,7 +414,7 @@ class ClientEngine:
             return self._want(transaction, reply)
         return None
 
-    def _next_step(self, transaction: _Transaction, reply: Reply) -> Event | None:
+    def _next_step(self, transaction: Sending, reply: Reply) -> Event | None:
         """Lock-step: the next command, unless the transaction has become pointless."""
         mail_refused = transaction.mail is not None and not transaction.mail.is_positive
         all_named = len(transaction.rcpts) == len(transaction.outgoing.recipients)
@@ -390,7 +425,7 @@ class ClientEngine:
         self._command(asked, line, transaction)
         return None
 
-    def _want(self, transaction: _Transaction, reply: Reply) -> Event | None:
+    def _want(self, transaction: Sending, reply: Reply) -> Event | None:
         """The content's turn has come, if anybody wants it."""
         if not transaction.is_wanted:
             return self._finish(transaction, reply)
@@ -400,26 +435,32 @@ class ClientEngine:
         self.content(transaction.key, content, last=True)
         return None
 
-    def _data_answered(self, transaction: _Transaction, reply: Reply) -> Event | None:
+    def _data_answered(self, transaction: Sending, reply: Reply) -> Event | None:
         if not reply.is_positive:
             return self._finish(transaction, reply)
         transaction.stuffer = ContentStuffer()
         if transaction.is_wanted:
             return self._want(transaction, reply)
+        if self._lmtp:
+            raise MalformedReply("354 although nobody takes it")  # RFC 2033 §4.2: 503
         transaction.written = True  # RFC 2920 §3.1: 354 although nobody takes it; an empty message is refused
         self._writing = None
         self._send(b".\r\n")
         self._expect(Asked.END, transaction)
         return None
 
-    def _refused(self, transaction: _Transaction, reply: Reply) -> Event | None:
+    def _refused(self, transaction: Sending, reply: Reply) -> Event | None:
         """A chunk was refused: no more is sent of it, and replies to what was sent are waited for (RFC 3030 §2)."""
         transaction.refusal = transaction.refusal or reply
+        if self._lmtp and transaction.written:
+            self._replies.clear()
+            self._fault = MalformedReply("a chunk was refused, and how many replies follow is told nowhere in LMTP")
+            return self._finish(transaction, reply)
         if self._writing is transaction:
             self._writing = None
         return None if transaction.owed else self._finish(transaction, reply)
 
-    def _finish(self, transaction: _Transaction, reply: Reply) -> Finished:
+    def _finish(self, transaction: Sending, reply: Reply) -> Finished:
         if not (transaction.written and reply.is_positive):
             self._needs_reset = True  # some servers keep a transaction whose content they refused
         if self._writing is transaction:
@@ -427,3 +468,15 @@ class ClientEngine:
         self._ahead_messages -= 1
         self._ahead_octets -= transaction.outgoing.size
         return Finished(transaction.key, transaction.results(reply))
+
+
+def _is_last(asked: Asked, transaction: Sending, reply: Reply) -> bool:
+    """LMTP: whether this is all that answers a command; content has a reply for each recipient (RFC 2033 §4.2-3)."""
+    if asked is Asked.RCPT:
+        transaction.finals_due += reply.is_positive
+    if asked is not Asked.END:
+        return True
+    if reply.is_positive and reply.code // 100 != 2:
+        raise MalformedReply(f"{reply.code} is no reply to {asked}")
+    transaction.finals.append(reply)
+    return len(transaction.finals) >= transaction.finals_due or reply.code == 421

@@ -1,4 +1,4 @@
-"""A line to a command, and the parameters of MAIL and RCPT (RFC 5321 §4.1.1.2-3, 1870, 6152, 3030, 6531, 3461).
+"""A line to a command, and its parameters (RFC 5321 §4.1.1.2-3, 1870, 6152, 3030, 6531, 3461, 4954, 2645).
 
 Everything is parsed here, once; what does not make sense raises CommandError with the reply that it deserves.
 Only parameters of extensions that restante offers are taken; any other gets 555 5.5.4 (RFC 5321 §4.1.1.11).
@@ -13,13 +13,22 @@ from functools import lru_cache
 from typing import TypeVar
 
 from restante.smtp import reply
-from restante.smtp.address import AddressError, Mailbox, parse_forward_path, parse_reverse_path
+from restante.smtp.address import (
+    AddressError,
+    DomainName,
+    Mailbox,
+    parse_domain,
+    parse_forward_path,
+    parse_reverse_path,
+)
+from restante.smtp.exchange import decode
 from restante.smtp.reply import Reply
 
 MAX_COMMAND_LINE = 2048  # RFC 5321 §4.5.3.1.4: 512 and more for each extension's parameters
 _PATH = re.compile(r'[ \t]*(<(?:"(?:[^"\\]|\\.)*"|[^>"])*>)(?:[ \t]+(.*))?', re.DOTALL)
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*", re.ASCII)
 _ORCPT = re.compile(r"[A-Za-z0-9-]+;(?:[!-*,-<>-~]|\+[0-9A-F]{2})+", re.ASCII)
+_MECHANISM = re.compile(r"[A-Za-z0-9_-]{1,20}", re.ASCII)  # RFC 4422 §3.1
 _ORCPT_UTF8 = re.compile(r"utf-8;[\x21-\x2a\x2c-\x3c\x3e-\x7e\x80-\U0010ffff]+(?:\\x\{[0-9A-Fa-f]+\})*", re.IGNORECASE)
 
 
@@ -132,6 +141,43 @@ def parse_bdat(argument: str) -> tuple[int, bool]:
     return int(size), bool(last)
 
 
+def parse_auth(argument: str) -> tuple[str, bytes | None]:
+    """Mechanism in upper case, and the initial response where one is given (RFC 4954 §4). Raises CommandError.
+
+    An empty one is written `=`.
+    """
+    mechanism, _, initial = argument.partition(" ")
+    if not _MECHANISM.fullmatch(mechanism):
+        raise CommandError(Reply(501, "Syntax: AUTH mechanism [initial-response]", "5.5.4"))
+    if not initial:
+        return mechanism.upper(), None
+    return mechanism.upper(), b"" if initial == "=" else parse_response(initial)
+
+
+def parse_response(text: str | bytes) -> bytes:
+    """A client's line of an AUTH exchange. Raises CommandError, also where it cancels the exchange."""
+    if text in ("*", b"*"):
+        raise CommandError(reply.AUTH_CANCELLED)
+    try:
+        return decode(text)
+    except ValueError:
+        raise CommandError(reply.BAD_BASE64) from None
+
+
+def parse_atrn(argument: str) -> tuple[DomainName, ...]:
+    """The domains of `ATRN`, each once; none given: () (RFC 2645 §5.2.1). Raises CommandError.
+
+    By the grammar each has a dot; an address literal is no domain here.
+    """
+    try:
+        domains = tuple(dict.fromkeys(map(parse_domain, argument.split(",")))) if argument else ()
+    except AddressError:
+        domains = None
+    if domains is None or any("." not in domain or domain.startswith("[") for domain in domains):
+        raise CommandError(Reply(501, "Syntax: ATRN [domain[,domain...]]", "5.5.4"))
+    return domains
+
+
 def encode_xtext(text: str) -> str:
     """Text as xtext (RFC 3461 §4): what is not printable ASCII, and + and =, as +HH."""
     return "".join(chr(b) if 33 <= b <= 126 and b not in (0x2B, 0x3D) else f"+{b:02X}" for b in text.encode())
@@ -182,6 +228,10 @@ def _mail_parameters(given: dict[str, str | None]) -> MailParameters:
         envid = given.pop("ENVID")
         if not envid or not _XTEXT.fullmatch(envid) or len(envid) > 100:
             raise _bad_value("ENVID")
+    if "AUTH" in given:  # who it was submitted by is not trusted, as if it were `<>` (RFC 4954 §5): read, not kept
+        submitter = given.pop("AUTH") or ""
+        if submitter != "<>" and not (submitter and len(submitter) <= 500 and _XTEXT.fullmatch(submitter)):
+            raise _bad_value("AUTH")
     smtputf8 = "SMTPUTF8" in given
     if given.pop("SMTPUTF8", None) is not None:
         raise _bad_value("SMTPUTF8")

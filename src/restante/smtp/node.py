@@ -1,6 +1,6 @@
 """What an ETRN names, before it is matched to domains (RFC 1985 §5.3).
 
-test.example        that domain
+test.example        that domain; a dot at its end makes no difference
 @example            that domain and everything below it, on label boundaries
 #customers          a group, whose names are this server's alone
 24.248.49.25        a next hop's address, in brackets or not, IPv4 or IPv6
@@ -88,7 +88,7 @@ def parse_node(text: str) -> Node:
 
 
 def _named_domain(text: str) -> DomainName:
-    domain = parse_domain(text)
+    domain = parse_domain(text.removesuffix("."))  # a root that is written is the same name (RFC 1034 §3.1)
     if domain.startswith("["):
         raise NodeError(f"{text!r} is not a domain name")
     return domain

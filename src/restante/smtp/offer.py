@@ -42,6 +42,8 @@ class Offer:
     starttls: bool = False
     sizes: bool = False
     size: int | None = None
+    auth: tuple[str, ...] = ()
+    """SASL mechanisms in upper case, in the peer's order."""
 
     @staticmethod
     def of_ehlo(lines: Sequence[str]) -> Offer:
@@ -58,6 +60,7 @@ class Offer:
             starttls="STARTTLS" in said,
             sizes="SIZE" in said,
             size=(int(size) or None) if size.isascii() and size.isdigit() and len(size) <= 18 else None,
+            auth=tuple(word.upper() for word in said.get("AUTH", ())),
         )
 
     @property

@@ -1,187 +1,60 @@
-"""ServerEngine: the server's side of an SMTP session, without I/O (RFC 5321, 2920, 3030, 3207, 1985).
+"""ServerEngine: the server's side of an SMTP session, without I/O (RFC 5321, 2920, 3030, 3207, 1985, 4954, 2645).
 
 Bytes go in by receive(), questions and notices come out of next_event(), decisions go in by answer(), and the replies
 to all that was pipelined come out of data_to_send() at once, in order. The reply to a message's content may be
 promised with answer_later(): the engine goes on reading, and holds back the replies behind it until it is settled,
 so that many messages of one connection can share one commit.
 
-What needs no decision (NOOP, RSET, VRFY, bad syntax, bad sequence) is answered here. RULES is the whole of what may
-come when; the manual prints it. Who may do what, sizes of queues, time: all that is the caller's.
+What needs no decision (NOOP, bad syntax, bad sequence, what comes before a TLS or login that must come first) is
+answered here, by the tables of smtp/services.py. Who may do what, time, and the SASL mechanisms are the caller's.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from functools import cache, partial
 
 from restante.smtp import reply
-from restante.smtp.address import Mailbox
 from restante.smtp.command import (
     MAX_COMMAND_LINE,
     Body,
     CommandError,
-    MailParameters,
-    RcptParameters,
+    parse_atrn,
+    parse_auth,
     parse_bdat,
     parse_mail,
     parse_rcpt,
+    parse_response,
     split_line,
 )
-from restante.smtp.content import DataDecoder, LineEnds
-from restante.smtp.node import Node, NodeError, parse_node
+from restante.smtp.due import Due, Promise
+from restante.smtp.events import (
+    AuthAsked,
+    AuthContinued,
+    ContentEnded,
+    Event,
+    Greeted,
+    RecipientNamed,
+    ReleaseAsked,
+    TlsAsked,
+    TransactionDropped,
+    TransactionOpened,
+    TurnAsked,
+)
+from restante.smtp.exchange import MAX_EXCHANGE_LINE, encode
+from restante.smtp.lines import Unread
+from restante.smtp.node import NodeError, parse_node
 from restante.smtp.reply import Reply
+from restante.smtp.services import PROFILES, Features, Service, Stage, table
+from restante.smtp.transaction import Chunk, Transaction
+
+# found once: a member of an Enum takes Python 3.11 longer than all else that is done to choose a branch
+_READY, _OPENED, _CONTENT = Stage.READY, Stage.OPENED, Stage.CONTENT
+_AUTHENTICATING, _TURNED, _CLOSED = Stage.AUTHENTICATING, Stage.TURNED, Stage.CLOSED
 
 MAX_ERRORS = 200  # bad commands in one session, after which it is closed
 
-
-class Stage(StrEnum):
-    """Where a session stands."""
-
-    CONNECTED = "connected"  # greeted by us, not yet by the peer
-    READY = "ready"
-    OPENED = "opened"  # MAIL was accepted
-    ADDRESSED = "addressed"  # and at least one RCPT
-    CHUNKING = "chunking"  # and a BDAT that was not the last
-    CONTENT = "content"  # inside DATA, or inside a chunk
-    TURNED = "turned"  # STARTTLS was accepted: the next bytes are not SMTP
-    CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class Features:
-    """What a listener offers in this state. `size` is the largest content in octets; `services` differ in the rest."""
-
-    hostname: str
-    size: int
-    starttls: bool = False
-    etrn: bool = True
-
-    def keywords(self) -> tuple[str, ...]:
-        """The EHLO keywords, in the order in which they are told."""
-        return (
-            "PIPELINING",
-            f"SIZE {self.size}",
-            *(["ETRN"] if self.etrn else []),
-            *(["STARTTLS"] if self.starttls else []),
-            "ENHANCEDSTATUSCODES",
-            "8BITMIME",
-            "DSN",
-            "SMTPUTF8",
-            "CHUNKING",
-            "BINARYMIME",
-        )
-
-
-# questions: each must be answered before the next event
-
-
-@dataclass(frozen=True, slots=True)
-class Greeted:
-    """EHLO or HELO."""
-
-    verb: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class TlsAsked:
-    """STARTTLS. After a positive answer this engine takes no more bytes: a new one begins (RFC 3207 §4.2)."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReleaseAsked:
-    """ETRN (RFC 1985). `text` is the node as it was written."""
-
-    node: Node
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class TransactionOpened:
-    """MAIL."""
-
-    reverse_path: Mailbox | None
-    parameters: MailParameters
-
-
-@dataclass(frozen=True, slots=True)
-class RecipientNamed:
-    """RCPT."""
-
-    mailbox: Mailbox
-    parameters: RcptParameters
-
-
-@dataclass(frozen=True, slots=True)
-class ContentEnded:
-    """The whole message has come; the answer takes responsibility for it, or refuses it. answer() or answer_later()."""
-
-
-# notices: nothing to answer
-
-
-@dataclass(frozen=True, slots=True)
-class ContentArrived:
-    """The next octets of the content, dots unstuffed."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class TransactionDropped:
-    """RSET, QUIT or a failed chunk has ended the transaction; what was kept of it is to be forgotten."""
-
-
-Question = Greeted | TlsAsked | ReleaseAsked | TransactionOpened | RecipientNamed | ContentEnded
-Event = Question | ContentArrived | TransactionDropped
-
-
-class Promise:
-    """A reply that will be known later. settle() it once; then ask data_to_send() again."""
-
-    __slots__ = ("encoded",)
-
-    def __init__(self) -> None:
-        self.encoded: bytes | None = None
-
-    def settle(self, answer: Reply) -> None:
-        """Gives the reply."""
-        assert self.encoded is None, "settled twice"
-        self.encoded = bytes(answer)
-
-
-class _Chunk:
-    """A BDAT on its way in: octets still to come, the stage it came in, and what is wrong with it already."""
-
-    __slots__ = ("came_in", "last", "left", "refusal")
-
-    def __init__(self, left: int, came_in: Stage, *, last: bool, refusal: Reply | None) -> None:
-        self.left = left
-        self.came_in = came_in
-        self.last = last
-        self.refusal = refusal
-
-
-class _Transaction:
-    """What dies together with a transaction."""
-
-    __slots__ = ("check", "decoder", "refusal", "size")
-
-    def __init__(self, *, binary: bool) -> None:
-        self.check = None if binary else LineEnds()
-        self.decoder: DataDecoder | None = None
-        self.size = 0
-        self.refusal: Reply | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What a command asks in a stage, and the stage that a positive answer leads to."""
-
-    handler: Callable[[ServerEngine, str], Event | None]
-    then: Stage
+Handler = Callable[["ServerEngine", str], Event | None]
 
 
 class ServerEngine:
@@ -189,20 +62,20 @@ class ServerEngine:
 
     def __init__(self, features: Features) -> None:
         self.features = features
-        self.steps = 0
-        """Command lines, chunks and contents taken so far: a deadline is for each, not for each piece that comes."""
+        self.authenticated = False
+        """Whether an AUTH of this session was answered 235."""
         self._stage = Stage.CONNECTED
-        self._unread = b""
-        self._at = 0  # how much of it is used
-        self._skipping_line = False
-        self._unsent: deque[bytes | Promise] = deque()
+        self._unread = Unread()
+        self._contents = 0  # and chunks, taken so far
+        self._due = Due()
         self._open: Stage | None = None  # a question is open: the stage that a positive answer leads to
-        self._transaction: _Transaction | None = None
+        self._transaction: Transaction | None = None
         self._smtputf8 = False
         self._binary = False
-        self._chunk: _Chunk | None = None
+        self._chunk: Chunk | None = None
         self._ended = False
         self._errors = 0
+        self._handlers = _handlers(features.service, tls_first=features.tls_first)
 
     # what the caller does
 
@@ -213,8 +86,13 @@ class ServerEngine:
 
     @property
     def unread(self) -> int:
-        """Octets received and not yet used; after a positive answer to STARTTLS more than 0 is an injection."""
-        return len(self._unread) - self._at
+        """Octets received and not yet used; more than 0 where STARTTLS or ATRN is to be answered is an injection."""
+        return len(self._unread)
+
+    @property
+    def steps(self) -> int:
+        """Lines, chunks and contents taken so far: a deadline is for each, not for each piece that comes."""
+        return self._unread.taken + self._contents
 
     @property
     def refusal(self) -> Reply | None:
@@ -223,38 +101,28 @@ class ServerEngine:
 
     def greet(self) -> None:
         """Says 220."""
-        self._unsent.append(f"220 {self.features.hostname} ESMTP restante\r\n".encode())
+        self._due.append(f"220 {self.features.hostname} ESMTP restante\r\n".encode())
 
     def receive(self, data: bytes) -> None:
         """Takes what the peer sent, cut anywhere. After the end of the session it is not looked at."""
-        if self._stage is not Stage.CLOSED:
-            self._unread = self._unread[self._at :] + data  # mostly nothing is left: then this copies nothing
-            self._at = 0
+        if self._stage is not _CLOSED:
+            self._unread.receive(data)
 
     def data_to_send(self) -> bytes:
         """The replies that are due, in order, up to the first that was only promised."""
-        unsent = self._unsent
-        if not unsent:
-            return b""
-        due: list[bytes] = []
-        while unsent:
-            head = unsent[0]
-            if isinstance(head, Promise):
-                if head.encoded is None:
-                    break
-                head = head.encoded
-            due.append(head)
-            unsent.popleft()
-        return due[0] if len(due) == 1 else b"".join(due)
+        return self._due.take()
 
     @property
     def promised(self) -> int:
         """How many replies wait behind a promise, itself among them."""
-        return len(self._unsent)
+        return len(self._due)
 
     def answer(self, answer: Reply) -> None:
         """Decides the open question. Only a positive reply moves the session on."""
         assert self._open is not None, "nothing was asked"
+        if self._open is _AUTHENTICATING:
+            self._exchange_decided(answer)
+            return
         self._say(answer)
         self._decided(positive=answer.is_positive)
 
@@ -262,9 +130,20 @@ class ServerEngine:
         """Promises the answer to ContentEnded; the session goes on as the stage is the same after any answer."""
         assert self._ended, "only the answer to content can be promised"
         promise = Promise()
-        self._unsent.append(promise)
+        self._due.append(promise)
         self._decided(positive=True)
         return promise
+
+    def challenge(self, data: bytes) -> None:
+        """Answers AuthAsked or AuthContinued with 334: the exchange goes on, and the next line is its response.
+
+        Lines that were pipelined behind AUTH are responses then, as for Postfix; only the peer is harmed by that.
+        """
+        assert self._open is _AUTHENTICATING, "no AUTH was asked"
+        self._say(Reply(334, encode(data)))
+        self._stage = _AUTHENTICATING
+        self._unread.longest = MAX_EXCHANGE_LINE
+        self._open = None
 
     def refuse_content(self, refusal: Reply) -> None:
         """The content that is coming will be answered so; the rest of it is swallowed."""
@@ -279,64 +158,41 @@ class ServerEngine:
     def next_event(self) -> Event | None:
         """The next question or notice, or None when more bytes are needed."""
         assert self._open is None, "answer() the last question first"
-        while self._stage is not Stage.TURNED:
-            if self._stage is Stage.CONTENT:
+        unread = self._unread
+        while self._stage is not _TURNED:
+            if self._stage is _CONTENT:
                 event = self._next_content()
-                if event is None and self._stage is Stage.CONTENT:
+                if event is None and self._stage is _CONTENT:
                     break
-            elif (line := self._next_line()) is not None:
-                event = self._command(line)
             else:
-                break
+                line = unread.next_line()
+                if line is None:
+                    break
+                event = self._response(line) if self._stage is _AUTHENTICATING else self._command(line)
             if event is not None:
                 return event
-        if self._at == len(self._unread):  # let go of what was read
-            self._unread, self._at = b"", 0
+        if unread.at == len(unread.data):  # let go of what was read
+            unread.forget()
         return None
 
     # lines
 
-    def _next_line(self) -> bytes | None:
-        while (end := self._unread.find(b"\n", self._at)) >= 0:
-            line = self._unread[self._at : end]
-            self._at = end + 1
-            self.steps += 1
-            whole = line.endswith(b"\r")
-            if self._skipping_line:  # answered already, at its bare LF or its length
-                self._skipping_line = not whole
-                continue
-            length = len(line)
-            if whole and length < MAX_COMMAND_LINE and line.find(b"\r") == length - 1 and b"\0" not in line:
-                return line[:-1]
-            self._skipping_line = not whole
-            self._refuse(reply.LINE_TOO_LONG if length >= MAX_COMMAND_LINE else reply.BAD_LINE_END)
-        if self.unread >= MAX_COMMAND_LINE:
-            self._too_long()
-        return None
-
-    def _too_long(self) -> None:
-        if not self._skipping_line:
-            self._skipping_line = True
-            self._refuse(reply.LINE_TOO_LONG)
-        self._unread, self._at = self._unread[-1:], 0  # the last may be the CR of its end
-
-    def _command(self, line: bytes) -> Event | None:
+    def _command(self, line: bytes | Reply) -> Event | None:
         try:
+            if isinstance(line, Reply):  # to a line that is none
+                raise CommandError(line)  # noqa: TRY301
             verb, argument = split_line(line)
-            rule = RULES.get((self._stage, verb))
-            if rule is None:
-                refusal = reply.BAD_SEQUENCE if verb in VERBS else reply.UNKNOWN_COMMAND
-                raise CommandError(reply.NOT_IMPLEMENTED if verb in UNSUPPORTED else refusal)  # noqa: TRY301
-            event = rule.handler(self, argument)
+            handler, then = self._handlers.get((self._stage, verb), _UNKNOWN)
+            event = handler(self, argument)
         except CommandError as error:
             self._refuse(error.reply)
             return None
         if event is not None and not isinstance(event, TransactionDropped):
-            self._open = rule.then
+            self._open = then
         return event
 
     def _say(self, answer: Reply) -> None:
-        self._unsent.append(bytes(answer))
+        self._due.append(bytes(answer))
 
     def _refuse(self, refusal: Reply) -> None:
         self._errors += 1
@@ -345,20 +201,20 @@ class ServerEngine:
             self.close(reply.TOO_MANY_ERRORS)
 
     def _end(self) -> None:
-        self._stage = Stage.CLOSED
-        self._unread, self._at = b"", 0
+        self._stage = _CLOSED
+        self._unread.forget()
 
     def _decided(self, *, positive: bool) -> None:
         assert self._open is not None
         if self._ended:
             self._ended = False
             self._transaction = None
-            self._stage = Stage.READY
+            self._stage = _READY
         elif positive:
             self._stage = self._open
-            if self._stage is Stage.OPENED:
-                self._transaction = _Transaction(binary=self._binary)
-            elif self._stage is Stage.READY:
+            if self._stage is _OPENED:
+                self._transaction = Transaction(self.features.size, binary=self._binary)
+            elif self._stage is _READY:
                 self._transaction = None
         self._open = None
 
@@ -385,8 +241,6 @@ class ServerEngine:
 
     def etrn(self, argument: str) -> Event:
         """ETRN."""
-        if not self.features.etrn:
-            raise CommandError(Reply(500, "ETRN is not offered here", "5.5.1"))
         if not argument:
             raise CommandError(Reply(500, "Syntax: ETRN node", "5.5.4"))
         try:
@@ -402,6 +256,20 @@ class ServerEngine:
             raise CommandError(reply.NO_ARGUMENT_TAKEN)
         return TlsAsked()
 
+    def atrn(self, argument: str) -> Event:
+        """ATRN, of one who is logged in."""
+        return TurnAsked(parse_atrn(argument))
+
+    def auth(self, argument: str) -> Event:
+        """AUTH."""
+        if not self.features.auth:
+            waits_for_tls = self.features.starttls and PROFILES[self.features.service].login_for
+            raise CommandError(reply.TLS_FIRST if waits_for_tls else reply.NOT_IMPLEMENTED)
+        mechanism, initial = parse_auth(argument)
+        if mechanism not in self.features.auth:
+            raise CommandError(reply.BAD_MECHANISM)
+        return AuthAsked(mechanism, initial)
+
     def reset(self, argument: str) -> Event | None:
         """RSET."""
         if argument:
@@ -415,16 +283,10 @@ class ServerEngine:
             raise CommandError(reply.NO_ARGUMENT_TAKEN)
         if self._binary:
             raise CommandError(Reply(503, "BINARYMIME is sent with BDAT", "5.5.1"))
-        assert self._transaction is not None
-        self._transaction.decoder = DataDecoder()
         self._say(reply.START_CONTENT)
-        self._stage = Stage.CONTENT
+        self._stage = _CONTENT
 
-    def data_too_early(self, argument: str) -> None:  # noqa: ARG002 - all handlers take one
-        """DATA with no recipient accepted."""
-        raise CommandError(reply.NO_RECIPIENTS)
-
-    def bdat(self, argument: str) -> Event | None:
+    def bdat(self, argument: str, refusal: Reply | None = None) -> Event | None:
         """BDAT, wherever it comes: its octets must be swallowed even where it is refused (RFC 3030 §2).
 
         One without a true count ends the transaction, lest the next chunks are taken for the whole message.
@@ -434,11 +296,8 @@ class ServerEngine:
         except CommandError as error:
             self._refuse(error.reply)
             return self._drop()
-        refusal = None
-        if self._stage not in (Stage.ADDRESSED, Stage.CHUNKING):
-            refusal = reply.NO_RECIPIENTS if self._stage is Stage.OPENED else reply.BAD_SEQUENCE
-        self._chunk = _Chunk(left, self._stage, last=last, refusal=refusal)
-        self._stage = Stage.CONTENT
+        self._chunk = Chunk(left, self._stage, last=last, refusal=refusal)
+        self._stage = _CONTENT
         return None
 
     def quit(self, argument: str) -> Event | None:
@@ -450,14 +309,43 @@ class ServerEngine:
         return self._drop()
 
     def simple(self, answer: Reply) -> None:
-        """Whatever has one answer, always."""
+        """What has one answer, always."""
         self._say(answer)
 
     def _drop(self) -> Event | None:
-        if self._stage not in (Stage.CONNECTED, Stage.CLOSED):
-            self._stage = Stage.READY
+        if self._stage not in (Stage.CONNECTED, _CLOSED):
+            self._stage = _READY
         dropped, self._transaction = self._transaction is not None, None
         return TransactionDropped() if dropped else None
+
+    # an AUTH exchange
+
+    def _response(self, line: bytes | Reply) -> Event | None:
+        try:
+            if isinstance(line, Reply):
+                raise CommandError(reply.AUTH_LINE_TOO_LONG if line is reply.LINE_TOO_LONG else line)  # noqa: TRY301
+            response = parse_response(line)
+        except CommandError as error:
+            self._leave_exchange(error.reply)
+            return None
+        self._open = _AUTHENTICATING
+        return AuthContinued(response)
+
+    def _exchange_decided(self, answer: Reply) -> None:
+        self._open = None
+        if answer.is_positive:
+            assert answer.code == 235, answer
+            self.authenticated = True
+            self._handlers = _handlers(self.features.service, tls_first=self.features.tls_first, authenticated=True)
+        self._leave_exchange(answer)
+
+    def _leave_exchange(self, answer: Reply) -> None:
+        self._stage = _READY
+        self._unread.longest = MAX_COMMAND_LINE
+        if answer.is_positive:
+            self._say(answer)
+        else:
+            self._refuse(answer)
 
     # content
 
@@ -467,40 +355,38 @@ class ServerEngine:
             return self._next_of_chunk(self._chunk)
         transaction = self._transaction
         assert transaction is not None
-        decoder = transaction.decoder
-        assert decoder is not None
+        decoder, unread = transaction.decoder, self._unread
         if not decoder.ended:
-            if self._at == len(self._unread):
+            if unread.at == len(unread.data):
                 return None
-            data, self._at = decoder.feed(self._unread, self._at)
-            if (arrived := self._arrived(transaction, data)) is not None or not decoder.ended:
+            data, unread.at = decoder.feed(unread.data, unread.at)
+            if (arrived := transaction.arrived(data)) is not None or not decoder.ended:
                 return arrived
         return self._content_end()
 
-    def _next_of_chunk(self, chunk: _Chunk) -> Event | None:
+    def _next_of_chunk(self, chunk: Chunk) -> Event | None:
         if chunk.left:
-            data = self._unread[self._at : self._at + chunk.left]
-            self._at += len(data)
+            data = self._unread.take(chunk.left)
             chunk.left -= len(data)
             if chunk.refusal is None:
                 assert self._transaction is not None
-                if (arrived := self._arrived(self._transaction, data)) is not None:
+                if (arrived := self._transaction.arrived(data)) is not None:
                     return arrived
             if chunk.left:
                 return None
         self._chunk = None
         return self._chunk_end(chunk)
 
-    def _chunk_end(self, chunk: _Chunk) -> Event | None:
+    def _chunk_end(self, chunk: Chunk) -> Event | None:
         if chunk.refusal is not None:
-            self.steps += 1
+            self._contents += 1
             self._stage = chunk.came_in
             self._refuse(chunk.refusal)
             return self._drop()  # the client has to begin again, and may have pipelined that already
-        assert self._transaction is not None
         if chunk.last:
             return self._content_end()
-        self.steps += 1
+        assert self._transaction is not None
+        self._contents += 1
         if self._transaction.refusal is not None:
             self._say(self._transaction.refusal)
             return self._drop()
@@ -508,67 +394,50 @@ class ServerEngine:
         self._stage = Stage.CHUNKING
         return None
 
-    def _arrived(self, transaction: _Transaction, data: bytes) -> Event | None:
-        if not data or transaction.refusal is not None:
-            return None
-        transaction.size += len(data)
-        if transaction.size > self.features.size:
-            transaction.refusal = reply.TOO_LARGE
-            return None
-        if transaction.check is not None:
-            transaction.check.feed(data)
-            if transaction.check.broken:
-                transaction.refusal = reply.BARE_LINE_END
-                return None
-        return ContentArrived(data)
-
     def _content_end(self) -> Event:
-        transaction = self._transaction
-        assert transaction is not None
-        if transaction.check is not None and transaction.check.broken_at_end and transaction.refusal is None:
-            transaction.refusal = reply.BARE_LINE_END
-        self.steps += 1
+        assert self._transaction is not None
+        self._transaction.ended()
+        self._contents += 1
         self._ended = True
-        self._open = Stage.READY
+        self._open = _READY
         return ContentEnded()
 
 
-def _says(answer: Reply) -> Callable[[ServerEngine, str], Event | None]:
-    return lambda engine, _: engine.simple(answer)
+def _refuse(refusal: Reply, engine: ServerEngine, argument: str) -> None:  # noqa: ARG001 - a Handler, once it is partial
+    raise CommandError(refusal)
 
 
-_HELP = Reply(214, "Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY ETRN STARTTLS QUIT", "2.0.0")
-_EHLO = Rule(lambda engine, argument: engine.greeted("EHLO", argument), Stage.READY)
-_HELO = Rule(lambda engine, argument: engine.greeted("HELO", argument), Stage.READY)
+HANDLERS: Mapping[str, Handler] = {
+    "EHLO": lambda engine, argument: engine.greeted("EHLO", argument),
+    "HELO": lambda engine, argument: engine.greeted("HELO", argument),
+    "STARTTLS": ServerEngine.starttls,
+    "AUTH": ServerEngine.auth,
+    "ETRN": ServerEngine.etrn,
+    "ATRN": ServerEngine.atrn,
+    "MAIL": ServerEngine.mail,
+    "RCPT": ServerEngine.rcpt,
+    "DATA": ServerEngine.data,
+    "BDAT": ServerEngine.bdat,
+    "RSET": ServerEngine.reset,
+    "NOOP": lambda engine, _: engine.simple(reply.OK),
+    "VRFY": lambda engine, _: engine.simple(reply.VERIFY_NOTHING),
+    "HELP": lambda engine, _: engine.simple(PROFILES[engine.features.service].help),
+    "QUIT": ServerEngine.quit,
+}
+_UNKNOWN = partial(_refuse, reply.UNKNOWN_COMMAND), Stage.CLOSED
 
 
-def _rules() -> dict[tuple[Stage, str], Rule]:
-    engine = ServerEngine
-    table = {
-        (Stage.CONNECTED, "ETRN"): Rule(engine.etrn, Stage.CONNECTED),  # typed at a telnet prompt
-        (Stage.READY, "ETRN"): Rule(engine.etrn, Stage.READY),  # RFC 1985 §5: only between transactions
-        (Stage.READY, "STARTTLS"): Rule(engine.starttls, Stage.TURNED),
-        (Stage.READY, "MAIL"): Rule(engine.mail, Stage.OPENED),
-        (Stage.OPENED, "RCPT"): Rule(engine.rcpt, Stage.ADDRESSED),
-        (Stage.ADDRESSED, "RCPT"): Rule(engine.rcpt, Stage.ADDRESSED),
-        (Stage.OPENED, "DATA"): Rule(engine.data_too_early, Stage.OPENED),
-        (Stage.ADDRESSED, "DATA"): Rule(engine.data, Stage.CONTENT),
-    }
-    for stage in (Stage.CONNECTED, Stage.READY, Stage.OPENED, Stage.ADDRESSED, Stage.CHUNKING):
-        table |= {
-            (stage, "EHLO"): _EHLO,
-            (stage, "HELO"): _HELO,
-            (stage, "RSET"): Rule(engine.reset, stage),
-            (stage, "BDAT"): Rule(engine.bdat, stage),
-            (stage, "QUIT"): Rule(engine.quit, Stage.CLOSED),
-            (stage, "NOOP"): Rule(_says(reply.OK), stage),
-            (stage, "VRFY"): Rule(_says(reply.VERIFY_NOTHING), stage),
-            (stage, "HELP"): Rule(_says(_HELP), stage),
-        }
-    return table
-
-
-RULES: Mapping[tuple[Stage, str], Rule] = _rules()
-"""What may come when; what is not here is out of sequence, or unknown."""
-VERBS = frozenset(verb for _, verb in RULES)
-UNSUPPORTED = frozenset({"EXPN", "TURN", "ATRN", "AUTH", "SEND", "SOML", "SAML"})
+@cache
+def _handlers(
+    service: Service, *, tls_first: bool, authenticated: bool = False
+) -> Mapping[tuple[Stage, str], tuple[Handler, Stage]]:
+    """What is done with each command in one state of a session, and where a positive answer leads."""
+    found: dict[tuple[Stage, str], tuple[Handler, Stage]] = {}
+    for (stage, verb), outcome in table(service, tls_first=tls_first, authenticated=authenticated).items():
+        if isinstance(outcome, Stage):
+            found[stage, verb] = HANDLERS[verb], outcome
+        elif verb == "BDAT":
+            found[stage, verb] = partial(ServerEngine.bdat, refusal=outcome), stage
+        else:
+            found[stage, verb] = partial(_refuse, outcome), stage
+    return found

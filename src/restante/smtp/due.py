@@ -1,0 +1,40 @@
+"""The replies that a ServerEngine owes, in order: what stands behind a promise waits until it is kept."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from restante.smtp.reply import Reply
+
+
+class Promise:
+    """A reply that will be known later. settle() it once; then ask data_to_send() again."""
+
+    __slots__ = ("encoded",)
+
+    def __init__(self) -> None:
+        self.encoded: bytes | None = None
+
+    def settle(self, answer: Reply) -> None:
+        """Gives the reply."""
+        assert self.encoded is None, "settled twice"
+        self.encoded = bytes(answer)
+
+
+class Due(deque[bytes | Promise]):
+    """What is to be said: octets as they are, and promises."""
+
+    __slots__ = ()
+
+    def take(self) -> bytes:
+        """Gives away all up to the first promise that is not kept."""
+        due: list[bytes] = []
+        while self:
+            head = self[0]
+            if isinstance(head, Promise):
+                if head.encoded is None:
+                    break
+                head = head.encoded
+            due.append(head)
+            self.popleft()
+        return due[0] if len(due) == 1 else b"".join(due)
