@@ -17,9 +17,10 @@ from restante.model import HostPort
 from restante.net import asyncio_stream
 from restante.net.asyncio_stream import READ_AHEAD, WRITE_AHEAD, AsyncioStream, memory_pair
 from restante.net.dial import dial
+from restante.net.door import Door, Rules
 from restante.net.listen import Listener
 from restante.net.stream import InjectedBytes, StreamClosed, StreamTimeout
-from restante.net.tls import client_context, self_signed, server_context
+from restante.net.tls import ServerContext, client_context, self_signed, server_context
 
 Pair = tuple[AsyncioStream, AsyncioStream]
 
@@ -35,18 +36,18 @@ async def pair() -> AsyncIterator[Pair]:
 
 
 @pytest.fixture(scope="session")
-def context(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+def context(tmp_path_factory: pytest.TempPathFactory) -> ServerContext:
     """A server's, with a self-signed pair."""
     certificate, key, _ = self_signed(tmp_path_factory.mktemp("tls"), "office.example")
     return server_context(certificate, key)
 
 
-async def encrypt(pair: Pair, context: ssl.SSLContext) -> None:
+async def encrypt(pair: Pair, context: ServerContext) -> None:
     """Puts TLS on both ends."""
     ours, theirs = pair
     await asyncio.gather(
         ours.start_tls(context, server_side=True),
-        theirs.start_tls(client_context(verify=False), server_side=False, server_name="office.example"),
+        theirs.start_tls(client_context(), server_side=False, server_name="office.example"),
     )
 
 
@@ -149,7 +150,7 @@ async def test_a_peer_that_only_stops_sending_still_hears() -> None:
             heard.append(data)
         stream.write(b"221 Bye\r\n")
 
-    listener = Listener(HostPort("127.0.0.1", 0), serve, 10)
+    listener = Listener(HostPort("127.0.0.1", 0), lambda stream, _: serve(stream), Door(Rules()))
     await listener.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
     writer.write(b"QUIT\r\n")
@@ -169,7 +170,7 @@ async def test_a_reset_is_told_from_an_end() -> None:
         streams.append(stream)
         await done.wait()
 
-    listener = Listener(HostPort("127.0.0.1", 0), serve, 10)
+    listener = Listener(HostPort("127.0.0.1", 0), lambda stream, _: serve(stream), Door(Rules()))
     await listener.start()
     with socket.create_connection(("127.0.0.1", listener.port)) as peer:
         await asyncio.sleep(0.05)
@@ -230,7 +231,7 @@ async def test_a_stream_knows_both_addresses() -> None:
     async def serve(stream: AsyncioStream) -> None:
         peers.append((stream.peer, stream.local))
 
-    listener = Listener(HostPort("127.0.0.1", 0), serve, 10)
+    listener = Listener(HostPort("127.0.0.1", 0), lambda stream, _: serve(stream), Door(Rules()))
     await listener.start()
     stream = await dial(HostPort("127.0.0.1", listener.port), source="127.0.0.2")
     assert await stream.read(5) == b""
@@ -240,9 +241,9 @@ async def test_a_stream_knows_both_addresses() -> None:
     assert stream.tls is None
     await stream.close()
     await listener.close_door()
-    assert asyncio_stream._address(("::ffff:192.0.2.1", 25, 0, 0)) == (ipaddress.ip_address("192.0.2.1"), 25)
-    assert asyncio_stream._address(("fe80::1%eth0", 25, 0, 2)) == (ipaddress.ip_address("fe80::1"), 25)
-    assert asyncio_stream._address("") == asyncio_stream.NOWHERE
+    assert asyncio_stream.address_of(("::ffff:192.0.2.1", 25, 0, 0)) == (ipaddress.ip_address("192.0.2.1"), 25)
+    assert asyncio_stream.address_of(("fe80::1%eth0", 25, 0, 2)) == (ipaddress.ip_address("fe80::1"), 25)
+    assert asyncio_stream.address_of("") == asyncio_stream.NOWHERE
 
 
 async def test_a_connection_that_nobody_takes() -> None:
@@ -257,12 +258,12 @@ async def test_a_connection_that_nobody_takes() -> None:
 # TLS
 
 
-async def test_tls_both_ways(pair: Pair, context: ssl.SSLContext) -> None:
+async def test_tls_both_ways(pair: Pair, context: ServerContext) -> None:
     """Large writes arrive whole, and the session can be looked at."""
     await encrypt(pair, context)
     ours, theirs = pair
     assert ours.tls is not None
-    assert ours.tls.version() in ("TLSv1.2", "TLSv1.3")
+    assert ours.tls.version in ("TLSv1.2", "TLSv1.3")
     theirs.write(b"EHLO x\r\n")
     assert await ours.read(5) == b"EHLO x\r\n"
     ours.write(b"y" * 1_000_000)
@@ -271,7 +272,7 @@ async def test_tls_both_ways(pair: Pair, context: ssl.SSLContext) -> None:
         await ours.read(0.05)
 
 
-async def test_bytes_ahead_of_the_handshake_are_an_injection(pair: Pair, context: ssl.SSLContext) -> None:
+async def test_bytes_ahead_of_the_handshake_are_an_injection(pair: Pair, context: ServerContext) -> None:
     """CVE-2011-0411: they are not read as if they had come through TLS."""
     ours, theirs = pair
     theirs.write(b"MAIL FROM:<evil@far.example>\r\n")
@@ -282,7 +283,7 @@ async def test_bytes_ahead_of_the_handshake_are_an_injection(pair: Pair, context
 
 
 @pytest.mark.parametrize("how", ["garbage", "end", "reset"])
-async def test_a_failed_handshake_closes(pair: Pair, context: ssl.SSLContext, how: str) -> None:
+async def test_a_failed_handshake_closes(pair: Pair, context: ServerContext, how: str) -> None:
     """StreamClosed, at once; nothing more is said in clear."""
     ours, theirs = pair
     shaking = asyncio.create_task(ours.start_tls(context, server_side=True))
@@ -304,7 +305,7 @@ async def test_a_failed_handshake_closes(pair: Pair, context: ssl.SSLContext, ho
 
 
 async def test_a_handshake_that_takes_too_long(
-    pair: Pair, context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+    pair: Pair, context: ServerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """StreamTimeout."""
     monkeypatch.setattr(asyncio_stream, "HANDSHAKE_SECONDS", 0.1)
@@ -312,7 +313,7 @@ async def test_a_handshake_that_takes_too_long(
         await pair[0].start_tls(context, server_side=True)
 
 
-async def test_a_handshake_with_who_has_left(pair: Pair, context: ssl.SSLContext) -> None:
+async def test_a_handshake_with_who_has_left(pair: Pair, context: ServerContext) -> None:
     """StreamClosed, before it begins."""
     ours, theirs = pair
     theirs.end()
@@ -321,7 +322,7 @@ async def test_a_handshake_with_who_has_left(pair: Pair, context: ssl.SSLContext
         await ours.start_tls(context, server_side=True)
 
 
-async def test_tls_that_ends_ends_the_connection(pair: Pair, context: ssl.SSLContext) -> None:
+async def test_tls_that_ends_ends_the_connection(pair: Pair, context: ServerContext) -> None:
     """After close_notify nothing is read any more, in clear least of all (CVE-2026-45185)."""
     await encrypt(pair, context)
     ours, theirs = pair
@@ -334,14 +335,14 @@ async def test_tls_that_ends_ends_the_connection(pair: Pair, context: ssl.SSLCon
         await ours.drain(1)
 
 
-async def test_clear_bytes_inside_tls_are_never_read(context: ssl.SSLContext) -> None:
+async def test_clear_bytes_inside_tls_are_never_read(context: ServerContext) -> None:
     """They break the connection."""
     left, right = socket.socketpair()
     loop = asyncio.get_running_loop()
     right.setblocking(False)
     _, ours = await loop.create_connection(AsyncioStream, sock=right)
     shaking = asyncio.create_task(ours.start_tls(context, server_side=True))
-    client = client_context(verify=False).wrap_bio(reading := ssl.MemoryBIO(), writing := ssl.MemoryBIO())
+    client = client_context().context.wrap_bio(reading := ssl.MemoryBIO(), writing := ssl.MemoryBIO())
     left.setblocking(False)
     await asyncio.sleep(0.02)
     while True:

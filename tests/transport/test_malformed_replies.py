@@ -15,6 +15,7 @@ from tests.transport.test_smtp import Stock, carry, parcel
 
 from restante.model import HostPort
 from restante.net.asyncio_stream import AsyncioStream
+from restante.net.door import Door, Guest, Rules
 from restante.net.listen import Handler, Listener
 from restante.net.stream import StreamClosed
 from restante.net.tls import TlsLevel
@@ -133,7 +134,7 @@ REFUSALS = {
 def server(step: Step, answer: bytes, *, ends: bool, pieces: bool = False) -> Handler:
     """Answers each step as usual, and one as told; then it hangs up, if it `ends`, or goes on."""
 
-    async def serve(stream: AsyncioStream) -> None:
+    async def serve(stream: AsyncioStream, _guest: Guest) -> None:
         try:
             async for at in steps(stream):
                 if at is not step:
@@ -185,7 +186,7 @@ async def outcome_of(serve: Handler) -> str:
     """`delivered`, `refused`, `waits` (with a reply, or with the end of the connection)."""
     unexpected: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unexpected.append(context))
-    listener = Listener(HostPort("127.0.0.1", 0), serve, 100)
+    listener = Listener(HostPort("127.0.0.1", 0), serve, Door(Rules()))
     await listener.start()
     try:
         _, outcomes = await carry(HostPort("127.0.0.1", listener.port), Stock(parcel(1)), tls=TlsLevel.OFF)

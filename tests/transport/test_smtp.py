@@ -22,21 +22,15 @@ from restante.model import (
 )
 from restante.net.asyncio_stream import AsyncioStream
 from restante.net.dial import dial
+from restante.net.door import Door, Rules
 from restante.net.listen import Listener
-from restante.net.tls import TlsLevel, self_signed, server_context
+from restante.net.tls import TlsLevel, TlsPolicy, self_signed, server_context
 from restante.smtp import reply
 from restante.smtp.client import Ahead
+from restante.smtp.events import ContentArrived, ContentEnded, Greeted, RecipientNamed, TlsAsked, TransactionOpened
 from restante.smtp.reply import Reply
-from restante.smtp.server import (
-    ContentArrived,
-    ContentEnded,
-    Features,
-    Greeted,
-    RecipientNamed,
-    ServerEngine,
-    TlsAsked,
-    TransactionOpened,
-)
+from restante.smtp.server import ServerEngine
+from restante.smtp.services import Features
 from restante.transport.outcome import CarryEnd, Delivered, ItemOutcome, Outcome, Parcel
 from restante.transport.smtp import SmtpCarrier, SmtpMeans
 
@@ -137,7 +131,7 @@ async def listening(serve: Callable[[AsyncioStream], object]) -> AsyncIterator[H
     """A next hop on loopback."""
     while True:
         address = HostPort("127.0.0.1", next(_ports))
-        listener = Listener(address, serve, 100)  # type: ignore[arg-type]  # coroutine functions all
+        listener = Listener(address, lambda stream, _: serve(stream), Door(Rules()))  # type: ignore[arg-type, return-value]  # coroutine functions all
         try:
             await listener.start()
         except Exception:  # noqa: BLE001 - a port that is taken: the next one
@@ -166,7 +160,7 @@ async def carry(
         outcomes[done.item.message] = [outcome for _, outcome in done.outcomes]
 
     means = SmtpMeans(dial, "office.example", time.monotonic, ahead or Ahead(), connections)
-    end = await asyncio.wait_for(SmtpCarrier(host, means, tls).carry(stock, report), 20)
+    end = await asyncio.wait_for(SmtpCarrier(host, means, TlsPolicy(tls)).carry(stock, report), 20)
     return end, outcomes
 
 

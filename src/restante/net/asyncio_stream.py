@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-import ssl
 import struct
 from collections.abc import Callable
 from typing import Protocol, cast
 from weakref import WeakKeyDictionary
 
 from restante.net.congestion import INFO_OCTETS, LOOK_SECONDS, Congestion, Sent
-from restante.net.stream import InjectedBytes, StreamClosed, StreamTimeout
+from restante.net.stream import InjectedBytes, StreamClosed, StreamTimeout, TlsContext, TlsLayer, TlsSession
+from restante.net.tls_transport import TlsTransport
 from restante.smtp.node import IPAddress
 
 READ_AHEAD = 256 * 1024
@@ -64,7 +64,7 @@ class AsyncioStream(asyncio.Protocol):
         self._unsent: list[bytes] = []
         self._unsent_octets = 0
         self._opened = opened
-        self._transport: asyncio.Transport | None = None
+        self._transport: asyncio.Transport | TlsTransport | None = None
         self._chunks: list[bytes] = []
         self._unread = 0
         self._reading_paused = False
@@ -77,7 +77,7 @@ class AsyncioStream(asyncio.Protocol):
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._tls: ssl.SSLObject | None = None
+        self._tls: TlsSession | None = None
         self._peer = self._local = NOWHERE
         self._congestion = Congestion()
         self._look_at = self._loop.time() + LOOK_SECONDS
@@ -88,11 +88,10 @@ class AsyncioStream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes the transport that now stands."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=WRITE_AHEAD)
-        self._peer = _address(transport.get_extra_info("peername"))
-        self._local = _address(transport.get_extra_info("sockname"))
-        self._tls = transport.get_extra_info("ssl_object")
+        plain = self._transport = cast("asyncio.Transport", transport)
+        plain.set_write_buffer_limits(high=WRITE_AHEAD)
+        self._peer = address_of(transport.get_extra_info("peername"))
+        self._local = address_of(transport.get_extra_info("sockname"))
         if self._peer is not NOWHERE:
             _tune(transport.get_extra_info("socket"))
         if self._opened is not None:
@@ -113,7 +112,7 @@ class AsyncioStream(asyncio.Protocol):
         """The peer sends no more; what we say may still reach it."""
         self._ended = True
         self._wake_reader()
-        return self._tls is None
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, by either side."""
@@ -151,10 +150,19 @@ class AsyncioStream(asyncio.Protocol):
         """Address and port of this end."""
         return self._local
 
+    def present_as(self, peer: tuple[IPAddress, int], local: tuple[IPAddress, int]) -> None:
+        """What a proxy says of who has connected to it, and where; from now on that counts."""
+        self._peer, self._local = peer, local
+
     @property
-    def tls(self) -> ssl.SSLObject | None:
+    def tls(self) -> TlsSession | None:
         """The TLS session, once there is one."""
         return self._tls
+
+    @property
+    def is_in_handshake(self) -> bool:
+        """Whether TLS is being put on it: nothing can be said then."""
+        return self._tls is None and isinstance(self._transport, TlsTransport)
 
     @property
     def unread(self) -> int:
@@ -238,41 +246,45 @@ class AsyncioStream(asyncio.Protocol):
         if self._gone:
             raise StreamClosed("the connection is closed" if self._lost is None else f"lost: {self._lost}")
 
-    async def start_tls(self, context: ssl.SSLContext, *, server_side: bool, server_name: str | None = None) -> None:
-        """Puts TLS on the connection. Raises InjectedBytes, StreamClosed (a failed handshake too), StreamTimeout."""
+    async def start_tls(self, context: TlsContext, *, server_side: bool, server_name: str | None = None) -> None:
+        """Puts TLS on the connection, which a failure closes.
+
+        Raises InjectedBytes, StreamClosed (TlsBroken and NotTrusted among it, with the reason), StreamTimeout.
+        """
+        assert server_side is context.server_side, "a context for the other end"
         if self._unread:
             raise InjectedBytes("bytes were sent ahead of the TLS handshake")
+        await self._handshake(context.layer(server_name), b"")
+
+    async def begin_tls(self, context: TlsContext) -> None:
+        """TLS from the first octet that a client sends (RFC 8314 §3): what has come already is of the handshake.
+
+        Raises as start_tls() does, but for InjectedBytes.
+        """
+        assert context.server_side, "a context for the other end"
+        begun = b"".join(self._chunks)
+        self._chunks.clear()
+        self._unread = 0
+        if self._reading_paused and not self._gone:
+            self._reading_paused = False
+            assert self._transport is not None
+            self._transport.resume_reading()
+        await self._handshake(context.layer(None), begun)
+
+    async def _handshake(self, layer: TlsLayer, begun: bytes) -> None:
         if self._gone or self._ended:
             raise StreamClosed("the connection was closed before the TLS handshake")
-        assert self._transport is not None
+        below = self._transport
+        assert below is not None
+        assert not isinstance(below, TlsTransport), "TLS is on it already"
         self.flush()
+        secured = self._transport = TlsTransport(below, layer, self)
         try:
-            transport = await self._loop.start_tls(
-                self._transport,
-                self,
-                context,
-                server_side=server_side,
-                server_hostname=server_name,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS,
-            )
-        except (TimeoutError, ConnectionAbortedError) as error:
-            self._give_up()
-            raise StreamTimeout(f"the TLS handshake took too long: {error}") from None
-        except OSError as error:  # ssl.SSLError is one
-            self._give_up()
-            raise StreamClosed(f"the TLS handshake failed: {error}") from None
-        if transport is None:
-            self._give_up()
-            raise StreamClosed("the connection was closed in the TLS handshake")
-        self._transport = transport
-        self._transport.set_write_buffer_limits(high=WRITE_AHEAD)
-        self._tls = transport.get_extra_info("ssl_object")
-
-    def _give_up(self) -> None:
-        """After a handshake that failed: the loop tells its TLS layer that the connection is gone, and not us."""
-        self.abort()
-        if not self._gone:
-            self.connection_lost(None)
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                self._tls = await secured.handshake(begun)
+        except TimeoutError:
+            self.abort()
+            raise StreamTimeout(f"the TLS handshake took more than {HANDSHAKE_SECONDS:.0f} s") from None
 
     def end(self) -> None:
         """Closes when what is queued has been sent."""
@@ -321,7 +333,8 @@ class AsyncioStream(asyncio.Protocol):
         self._reader.set_exception(StreamTimeout("the peer was silent for too long"))
 
 
-def _address(name: object) -> tuple[IPAddress, int]:
+def address_of(name: object) -> tuple[IPAddress, int]:
+    """A socket's own way to write an address, and port; NOWHERE for what has none. A mapped one is IPv4."""
     if isinstance(name, tuple) and len(name) >= 2:
         address = ipaddress.ip_address(str(name[0]).partition("%")[0])
         mapped = getattr(address, "ipv4_mapped", None)

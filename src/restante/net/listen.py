@@ -1,103 +1,258 @@
-"""Listens, and counts: each accepted connection becomes a task with a Stream, up to the configured number.
+"""Listens: each connection that the door lets in becomes a task with a Stream; the others are told 421 and closed.
 
-One too many is told 421 and closed; it takes nobody's place meanwhile. Stopping closes the door first and leaves the
-sessions that run to their owner's patience; what is left then is aborted.
+One Door (net/door.py) decides for all listeners of a process. Where a proxy stands, its PROXY header is read before
+the stream begins (net/proxy.py), and who it names is who the door sees. A connection that cannot be taken, for want of
+file descriptors, waits in the system's queue. Stopping closes the sockets first and leaves the sessions that run to
+their owner's patience; what is left then is aborted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
 import socket
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 
 from restante.errors import RestanteError
+from restante.facts import Announce, ConnectionRefused
 from restante.model import HostPort
-from restante.net.asyncio_stream import AsyncioStream
-from restante.smtp.reply import TOO_MANY_CONNECTIONS
+from restante.net.asyncio_stream import AsyncioStream, address_of
+from restante.net.door import Door, Guest
+from restante.net.networks import NOWHERE, Networks
+from restante.net.proxy import MOST_OCTETS, BadProxyHeader, Header, HeaderReader
+from restante.smtp.node import IPAddress
+from restante.smtp.reply import IDLE_TOO_LONG
 
-Handler = Callable[[AsyncioStream], Awaitable[None]]
+Handler = Callable[[AsyncioStream, Guest], Awaitable[None]]
 BACKLOG = 1024
+ACCEPTED_AT_ONCE = 64
+"""Connections that are taken before the loop sees to what else there is."""
+PROXY_SECONDS = 5.0
+"""In so long a PROXY header must be there."""
+PAUSE_SECONDS = 0.2
+"""Where the system has no descriptor or memory for a connection, it is tried again after this."""
+SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class CannotListen(RestanteError):
     """The address is taken, or not ours, or the port needs rights. Trying again helps when that has changed."""
 
 
-class Listener:
-    """One listening socket and its sessions. `connections` is how many there may be at once, 1 or more."""
+@dataclass(slots=True)
+class _Session:
+    """A connection: a socket that is ours until its stream has it."""
 
-    def __init__(self, address: HostPort, handler: Handler, connections: int) -> None:
+    connection: socket.socket
+    guest: Guest | None = None
+    stream: AsyncioStream | None = None
+    is_leaving: bool = False
+
+    def send_away(self) -> None:
+        """Ends it, for it has kept us waiting; at once, where not even a farewell can be said, or it is not taken."""
+        stream = self.stream
+        if stream is None:
+            return
+        if self.is_leaving or stream.is_in_handshake:
+            stream.abort()
+            return
+        self.is_leaving = True
+        stream.write(bytes(IDLE_TOO_LONG))
+        stream.end()
+
+
+class Listener:
+    """One address that is listened on, and its sessions.
+
+    From `proxies` come connections with a PROXY header, and no others. The door's refusals are announced now and then.
+    """
+
+    def __init__(
+        self,
+        address: HostPort,
+        handler: Handler,
+        door: Door,
+        *,
+        proxies: Networks = NOWHERE,
+        announce: Announce = lambda _: None,
+    ) -> None:
         self.address = address
         self._handler = handler
-        self._most = connections
-        self._sessions: dict[asyncio.Task[None], AsyncioStream] = {}
-        self._refused: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._door = door
+        self._proxies = proxies
+        self._announce = announce
+        self._sessions: dict[asyncio.Task[None], _Session] = {}
+        self._sockets: list[socket.socket] = []
+        self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
 
     @property
     def sessions(self) -> int:
         """How many connections are served."""
-        return len(self._sessions) - len(self._refused)
+        return len(self._sessions)
 
     @property
     def port(self) -> int:
-        """The port; once the door is open, what the system chose where 0 was asked for."""
-        if self.address.port == 0 and self._server is not None:
-            return int(self._server.sockets[0].getsockname()[1])
+        """The port; once the socket is open, what the system chose where 0 was asked for."""
+        if self.address.port == 0 and self._sockets:
+            return int(self._sockets[0].getsockname()[1])
         return self.address.port
 
     async def start(self) -> None:
-        """Opens the door. Raises CannotListen."""
+        """Opens the sockets. Raises CannotListen."""
         try:
-            self._server = await asyncio.get_running_loop().create_server(
-                lambda: AsyncioStream(self._opened), self.address.host, self.address.port, backlog=BACKLOG
-            )
+            self._sockets = await _listening(self.address)
         except OSError as error:
             raise CannotListen(f"cannot listen on {self.address}: {_why(error)}") from None
+        for sock in self._sockets:
+            self._watch(sock)
 
-    def _opened(self, stream: AsyncioStream) -> None:
-        refused = self.sessions >= self._most
-        task = asyncio.get_running_loop().create_task(self._serve(stream, refused=refused))
-        self._sessions[task] = stream
-        if refused:
-            self._refused.add(task)
+    def _watch(self, sock: socket.socket) -> None:
+        self._pauses.pop(sock, None)
+        asyncio.get_running_loop().add_reader(sock, self._accept, sock)
+
+    def _accept(self, sock: socket.socket) -> None:
+        """Takes what waits in the system's queue."""
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                connection, name = sock.accept()
+            except OSError as error:
+                if error.errno in SCARCE:
+                    loop = asyncio.get_running_loop()
+                    loop.remove_reader(sock)
+                    self._pauses[sock] = loop.call_later(PAUSE_SECONDS, self._watch, sock)
+                return  # nothing waits, or it went away meanwhile
+            connection.setblocking(False)
+            self._arrived(connection, address_of(name)[0])
+
+    def _arrived(self, connection: socket.socket, address: IPAddress) -> None:
+        session = _Session(connection)
+        if address in self._proxies:
+            self._begin(session, self._serve_proxied(session, address))
+            return
+        is_local = address == address_of(connection.getsockname())[0]
+        if self._admit(session, address, is_local=is_local):
+            self._begin(session, self._serve(session, Header()))
+
+    def _admit(self, session: _Session, address: IPAddress, *, is_local: bool = False) -> bool:
+        """Whether it is let in. Else it is told why not, and closed."""
+        now = time.monotonic()
+        for guest in self._door.overdue(now):
+            guest.send_away()
+        admitted = self._door.admit(address, now, descriptor=session.connection.fileno(), is_local=is_local)
+        if isinstance(admitted, Guest):
+            session.guest = admitted
+            admitted.send_away = session.send_away
+            return True
+        if admitted.times:
+            self._announce(ConnectionRefused(address, str(admitted.reply), admitted.times))
+        with session.connection as connection, contextlib.suppress(OSError):
+            connection.send(bytes(admitted.reply))
+            connection.shutdown(socket.SHUT_WR)
+        return False
+
+    def _begin(self, session: _Session, serving: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(serving)
+        self._sessions[task] = session
         task.add_done_callback(self._ended)
 
-    async def _serve(self, stream: AsyncioStream, *, refused: bool) -> None:
+    async def _serve_proxied(self, session: _Session, proxy: IPAddress) -> None:
         try:
-            if refused:
-                stream.write(bytes(TOO_MANY_CONNECTIONS))
-            else:
-                await self._handler(stream)
+            async with asyncio.timeout(PROXY_SECONDS):
+                header = await _read_header(session.connection)
+        except (BadProxyHeader, OSError) as error:  # TimeoutError is one
+            reason = str(error) or f"no PROXY header came in {PROXY_SECONDS:.0f} s"
+            self._announce(ConnectionRefused(proxy, reason, 1))
+            return
+        if self._admit(session, proxy if header.source is None else header.source[0]):
+            await self._serve(session, header)
+
+    async def _serve(self, session: _Session, header: Header) -> None:
+        guest = session.guest
+        assert guest is not None, "it was not let in"
+        _, stream = await asyncio.get_running_loop().connect_accepted_socket(AsyncioStream, session.connection)
+        session.stream = stream
+        if header.source is not None and header.destination is not None:
+            stream.present_as(header.source, header.destination)
+        try:
+            await self._handler(stream, guest)
         finally:
             await stream.close()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._sessions.pop(task, None)
-        self._refused.discard(task)
+        session = self._sessions.pop(task)
+        if session.stream is None:
+            session.connection.close()
+        if session.guest is not None:
+            session.guest.leave()
         if not task.cancelled() and (error := task.exception()) is not None:
             asyncio.get_running_loop().call_exception_handler({"message": "a session failed", "exception": error})
 
     async def close_door(self) -> None:
         """Takes no further connection; those that are open go on."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        for sock in self._sockets:
+            asyncio.get_running_loop().remove_reader(sock)
+            sock.close()
+        for pause in self._pauses.values():
+            pause.cancel()
+        self._pauses.clear()
+        self._sockets.clear()
 
     async def end_sessions(self, patience: float) -> None:
         """Waits so many seconds for the sessions to end, then cuts them."""
         if self._sessions:
             await asyncio.wait(list(self._sessions), timeout=patience)
-        for task, stream in list(self._sessions.items()):
-            stream.abort()
+        for task, session in list(self._sessions.items()):
+            if session.stream is not None:
+                session.stream.abort()
             task.cancel()
         if self._sessions:
             await asyncio.wait(list(self._sessions), timeout=1)
 
 
+async def _listening(address: HostPort) -> list[socket.socket]:
+    """A socket for each address that a host has. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    sockets: list[socket.socket] = []
+    try:
+        for family, _, _, _, name in dict.fromkeys(found):
+            sockets.append(socket.create_server(name, family=family, backlog=BACKLOG))
+            sockets[-1].setblocking(False)
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+async def _read_header(connection: socket.socket) -> Header:
+    """Reads a PROXY header, and not an octet of what comes behind it. Raises BadProxyHeader, OSError."""
+    reader = HeaderReader()
+    while reader.header is None:
+        await _readable(connection)
+        data = connection.recv(MOST_OCTETS, socket.MSG_PEEK)
+        if not data:
+            raise BadProxyHeader("a connection from a proxy ended without a PROXY header")
+        connection.recv(reader.receive(data))
+    return reader.header
+
+
+async def _readable(connection: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(connection, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(connection)
+
+
 def _why(error: OSError) -> str:
-    """The system's own words; asyncio wraps them in a sentence that has the address again."""
+    """The system's own words; socket.create_server() wraps them in a sentence that has the address again."""
     if isinstance(error, socket.gaierror) or error.errno is None:
         return error.strerror or str(error)
     return os.strerror(error.errno)

@@ -2,11 +2,12 @@
 
 Reading and writing end with StreamClosed when the peer has gone; a deadline that passes raises StreamTimeout. Both
 mean that the connection is of no further use. What start_tls() finds unread raises InjectedBytes (CVE-2011-0411).
+Under TLS only a close_notify is a clean end: a connection that is cut without one raises TlsBroken (RFC 8446 §6.1).
 """
 
 from __future__ import annotations
 
-import ssl
+from dataclasses import dataclass
 from typing import Protocol
 
 from restante.errors import RestanteError
@@ -17,12 +18,94 @@ class StreamClosed(RestanteError):
     """The peer has closed or reset the connection. Another connection may work."""
 
 
+class TlsBroken(StreamClosed):
+    """A TLS handshake that failed, or a TLS session that was broken or cut off. Another connection may work."""
+
+
+class NotTrusted(TlsBroken):
+    """The peer did not prove to be the one that was meant. Trying again helps when the one or the other was mended."""
+
+
 class StreamTimeout(RestanteError):
     """The peer was silent past the deadline. Another connection may work."""
 
 
 class InjectedBytes(RestanteError):
     """Bytes were sent ahead of a TLS or role change: an attack or a broken peer; the connection must be closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerCertificate:
+    """The certificate that the other end has shown, and of which it holds the key."""
+
+    fingerprint: str
+    """SHA-256 of the certificate, lower-case hex; who issued it does not matter."""
+    names: tuple[str, ...] = ()
+    """The DNS names in it, as A-labels in lower case; only where it is trusted."""
+    trusted: bool = False
+    """Whether it leads to an authority that this end trusts, is within its dates and was made for this use."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSession:
+    """What was agreed in the handshake. `version` is `TLSv1.2` or a later one, `cipher` OpenSSL's name of the suite."""
+
+    version: str
+    cipher: str
+    peer: PeerCertificate | None
+    """None where the peer has shown no certificate."""
+    server_end_point: bytes = b""
+    """The channel binding of that name, of the SERVER's certificate (RFC 5929 §4); b"" where it is not defined."""
+
+
+class TlsLayer(Protocol):
+    """One end of a TLS session, without I/O: the connection's bytes go in and come out, and so does what they carry."""
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the peer has said that it sends no more (close_notify); what comes after that is not read."""
+        ...
+
+    def handshake(self) -> bool:
+        """Goes on with the handshake; whether it has succeeded. Raises TlsBroken, NotTrusted."""
+        ...
+
+    def session(self) -> TlsSession:
+        """What was agreed. Only after the handshake. Raises TlsBroken where the peer's certificate cannot be read."""
+        ...
+
+    def receive(self, data: bytes) -> None:
+        """Takes bytes from the connection, one at least."""
+        ...
+
+    def read(self) -> bytes:
+        """What has come through TLS since; b"" where more is needed. Only after the handshake. Raises TlsBroken."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Takes what is to be sent through TLS. Only after the handshake. Raises TlsBroken."""
+        ...
+
+    def end(self) -> None:
+        """Says that nothing more is sent (close_notify)."""
+        ...
+
+    def data_to_send(self) -> bytes:
+        """What must go out on the connection now: handshake, alerts, what was written."""
+        ...
+
+
+class TlsContext(Protocol):
+    """What this end brings to a handshake; net/tls.py makes them."""
+
+    @property
+    def server_side(self) -> bool:
+        """Whether it is for the end that takes connections."""
+        ...
+
+    def layer(self, server_name: str | None) -> TlsLayer:
+        """A new session's layer; a client tells, and checks where it checks, that it wants `server_name`."""
+        ...
 
 
 class Stream(Protocol):
@@ -39,7 +122,7 @@ class Stream(Protocol):
         ...
 
     @property
-    def tls(self) -> ssl.SSLObject | None:
+    def tls(self) -> TlsSession | None:
         """The TLS session, once there is one."""
         ...
 
@@ -63,8 +146,11 @@ class Stream(Protocol):
         """Octets that have come and were not yet given by read()."""
         ...
 
-    async def start_tls(self, context: ssl.SSLContext, *, server_side: bool, server_name: str | None = None) -> None:
-        """Puts TLS on the connection. Raises InjectedBytes, StreamClosed (a failed handshake too), StreamTimeout."""
+    async def start_tls(self, context: TlsContext, *, server_side: bool, server_name: str | None = None) -> None:
+        """Puts TLS on the connection, which a failure closes.
+
+        Raises InjectedBytes, StreamClosed (TlsBroken and NotTrusted among it, with the reason), StreamTimeout.
+        """
         ...
 
     def end(self) -> None:

@@ -1,24 +1,32 @@
 """TLS contexts: ours as a server (a self-signed pair is made where none is configured), and towards a peer.
 
-TLS 1.2 is the oldest that is spoken. A context is made again from its files when it is asked for after a reload.
+TLS 1.2 is the oldest that is spoken; of its suites only those with forward secrecy and authenticated encryption, but
+that opportunistic encryption towards a peer takes older ones rather than none. No compression, no renegotiation. A
+server resumes no session: each handshake judges the certificate anew. A certificate is renewed by renewal.py.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import ssl
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from OpenSSL import SSL, crypto
 
 from restante.errors import RestanteError
 from restante.files import replace_safely
+from restante.net.tls_layers import ClientLayer, ServerLayer, end_point_of, judge
 
 SELF_SIGNED_DAYS = 3650
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Of TLS 1.2; all of TLS 1.3's are sound."""
 
 
 class TlsLevel(StrEnum):
@@ -38,30 +46,145 @@ class TlsLevel(StrEnum):
         return self in (TlsLevel.OFF, TlsLevel.OPPORTUNISTIC)
 
 
+@dataclass(frozen=True, slots=True)
+class TlsPolicy:
+    """What a peer must be for us to talk to it. `pins` narrow what a level that is never clear asks for.
+
+    A pin is the SHA-256 of a public key as lower-case hex, the DER SubjectPublicKeyInfo of it, and one of them must be
+    shown: a pin outlives a certificate that is renewed with the same key, and of two, one may be the next key's.
+    """
+
+    level: TlsLevel = TlsLevel.OPPORTUNISTIC
+    pins: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.pins and self.level.may_be_clear:
+            raise ValueError(f"a pin and {self.level}: in clear nothing is shown")
+
+    @property
+    def may_be_clear(self) -> bool:
+        """Whether commands may be sent unencrypted."""
+        return self.level.may_be_clear
+
+
+OPPORTUNISTIC = TlsPolicy()
+IN_CLEAR = TlsPolicy(TlsLevel.OFF)
+
+
 class CertificateError(RestanteError):
     """A certificate or key cannot be used. Trying again helps only after it was mended."""
 
 
-def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """The context for a listener. Raises CertificateError."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+class ServerContext:
+    """TlsContext of a listener; server_context() makes one."""
+
+    server_side = True
+
+    def __init__(self, context: SSL.Context, end_point: bytes, *, has_authorities: bool) -> None:
+        self._context = context
+        self._end_point = end_point
+        self._has_authorities = has_authorities
+
+    def layer(self, server_name: str | None = None) -> ServerLayer:
+        """See TlsContext; a listener has one certificate, whatever name it is called by."""
+        assert server_name is None, "that is for a client"
+        return ServerLayer(self._context, self._end_point, has_authorities=self._has_authorities)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientContext:
+    """TlsContext towards a peer; client_context() makes one."""
+
+    context: ssl.SSLContext
+    pins: tuple[str, ...] = ()
+
+    @property
+    def server_side(self) -> bool:
+        """See TlsContext."""
+        return False
+
+    def layer(self, server_name: str | None) -> ClientLayer:
+        """See TlsContext."""
+        return ClientLayer(self.context, server_name, self.pins)
+
+
+def server_context(certificate: Path, key: Path, *, asks: bool = False, client_ca: Path | None = None) -> ServerContext:
+    """The context for a listener. `certificate` has its chain behind it, the authority itself need not be there.
+
+    Where it `asks`, a client may show a certificate, any or none; it is trusted if it leads to an authority in the
+    file `client_ca`, is within its dates, and is for clients or for no use in particular. Raises CertificateError.
+    """
+    chain = _certificates(certificate)
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_cipher_list(CIPHERS.encode())
+    context.set_options(
+        SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE | SSL.OP_NO_TICKET
+    )
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    _use_pair(context, chain, key, f"{certificate} and {key}")
+    if asks:
+        store = context.get_cert_store()
+        assert store is not None, "every context has one"
+        for authority in _certificates(client_ca) if client_ca is not None else ():
+            store.add_cert(crypto.X509.from_cryptography(authority))
+        context.set_verify(SSL.VERIFY_PEER, judge)
+    return ServerContext(context, end_point_of(chain[0]), has_authorities=client_ca is not None)
+
+
+def _use_pair(context: SSL.Context, chain: list[x509.Certificate], key: Path, names: str) -> None:
     try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise CertificateError(f"{certificate} and {key}: {error}") from None
-    return context
+        private = serialization.load_pem_private_key(key.read_bytes(), password=None)
+        if private.public_key() != chain[0].public_key():
+            raise CertificateError(f"{names}: the key is not the certificate's")
+        context.use_certificate(chain[0])
+        for issuer in chain[1:]:
+            context.add_extra_chain_cert(issuer)
+        context.use_privatekey(private)  # type: ignore[arg-type]  # a kind of key that TLS does not know is refused
+    except OSError as error:
+        raise CertificateError(f"{key}: {error.strerror}") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm, SSL.Error) as error:
+        raise CertificateError(f"{names}: {error}") from None
 
 
-def client_context(*, verify: bool) -> ssl.SSLContext:
-    """The context towards a peer: `verify` demands a certificate that the system trusts, for the name dialled."""
-    context = ssl.create_default_context()
+def _certificates(file: Path) -> list[x509.Certificate]:
+    """The certificates in a PEM file, one at least. Raises CertificateError."""
+    try:
+        return x509.load_pem_x509_certificates(file.read_bytes())
+    except OSError as error:
+        raise CertificateError(f"{file}: {error.strerror}") from None
+    except (ValueError, x509.InvalidVersion) as error:
+        raise CertificateError(f"{file}: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A certificate, with its chain, and its key, as PEM files; an office knows us by them."""
+
+    certificate: Path
+    key: Path
+
+
+def client_context(policy: TlsPolicy = OPPORTUNISTIC, own: Pair | None = None) -> ClientContext:
+    """The context towards a peer, to which we show `own` where it asks for a certificate. Raises CertificateError."""
+    assert policy.level is not TlsLevel.OFF, "that is without TLS"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if not verify:  # opportunistic: encrypted against who only listens (RFC 7435)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    if policy.level is not TlsLevel.OPPORTUNISTIC:
+        context.set_ciphers(CIPHERS)
+    if policy.level is TlsLevel.VERIFY:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    else:  # encrypted against who only listens (RFC 7435), or against all who have not the pinned key
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    return context
+    if own is not None:
+        try:
+            context.load_cert_chain(own.certificate, own.key, password=lambda: b"")
+        except OSError as error:  # ssl.SSLError is one
+            raise CertificateError(f"{own.certificate} and {own.key}: {error}") from None
+    return ClientContext(context, policy.pins)
 
 
 def self_signed(folder: Path, hostname: str) -> tuple[Path, Path, bool]:

@@ -14,17 +14,9 @@ from dataclasses import dataclass, field
 
 from restante.model import MailParameters, RcptParameters
 from restante.net.stream import InjectedBytes, Stream, StreamClosed, StreamTimeout
-from restante.net.tls import TlsLevel, client_context
-from restante.smtp.client import (
-    Ahead,
-    ClientEngine,
-    ContentWanted,
-    Ended,
-    Event,
-    Finished,
-    Ready,
-    TlsReady,
-)
+from restante.net.tls import OPPORTUNISTIC, TlsLevel, TlsPolicy, client_context
+from restante.smtp.client import Ahead, ClientEngine
+from restante.smtp.client_events import ContentWanted, Ended, Event, Finished, Ready, TlsReady
 from restante.smtp.offer import RECIPIENTS_FOR_ALL, Offer, Outgoing, Way, unsendable
 from restante.smtp.reply import MalformedReply, Reply
 from restante.transport.outcome import Feed, ItemOutcome, Parcel, Report
@@ -54,7 +46,7 @@ class Manners:
 
     hostname: str
     server_name: str
-    tls: TlsLevel = TlsLevel.OPPORTUNISTIC
+    tls: TlsPolicy = OPPORTUNISTIC
     ahead: Ahead = field(default_factory=Ahead)
 
 
@@ -129,7 +121,7 @@ class Conversation:
         """From the peer's greeting to where mail may follow. Raises StreamClosed, StreamTimeout and their kinds."""
         offer = await self._ready()
         tls = self._manners.tls
-        if tls is TlsLevel.OFF or self._stream.tls is not None:
+        if tls.level is TlsLevel.OFF or self._stream.tls is not None:
             return
         if not offer.starttls:
             if not tls.may_be_clear:
@@ -145,7 +137,7 @@ class Conversation:
     async def _start_tls(self) -> None:
         if self._stream.unread:
             raise InjectedBytes("octets were sent ahead of the TLS handshake")
-        context = client_context(verify=self._manners.tls is TlsLevel.VERIFY)
+        context = client_context(self._manners.tls)
         try:
             await self._stream.start_tls(context, server_side=False, server_name=self._manners.server_name)
         except (StreamClosed, StreamTimeout) as error:

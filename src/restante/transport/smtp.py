@@ -16,7 +16,7 @@ from typing import Protocol
 from restante.errors import RestanteError
 from restante.model import HostPort
 from restante.net.stream import Stream
-from restante.net.tls import TlsLevel
+from restante.net.tls import IN_CLEAR, OPPORTUNISTIC, TlsPolicy
 from restante.smtp.client import Ahead
 from restante.smtp.offer import Way
 from restante.smtp.reply import MalformedReply
@@ -69,7 +69,7 @@ class _SharedFeed:
 class SmtpCarrier:
     """One way to one next hop."""
 
-    def __init__(self, host: HostPort, means: SmtpMeans, tls: TlsLevel = TlsLevel.OPPORTUNISTIC) -> None:
+    def __init__(self, host: HostPort, means: SmtpMeans, tls: TlsPolicy = OPPORTUNISTIC) -> None:
         self._host = host
         self._means = means
         self._manners = Manners(means.hostname, host.host, tls, means.ahead)
@@ -151,7 +151,7 @@ class SmtpCarrier:
         except TlsFailed:
             if not self._manners.tls.may_be_clear:
                 raise
-            self._manners = replace(self._manners, tls=TlsLevel.OFF)
+            self._manners = replace(self._manners, tls=IN_CLEAR)
             return await self._greeted()
 
     async def _greeted(self) -> Conversation:

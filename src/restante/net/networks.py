@@ -1,0 +1,28 @@
+"""Sets of IP networks that are asked for every connection: as fast for a hundred thousand networks as for one."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+from restante.smtp.node import IPAddress
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Networks:
+    """Whether an address is in one of them. Networks of one length share a look-up, and there are few lengths."""
+
+    def __init__(self, networks: Iterable[Network] = ()) -> None:
+        self._starts: dict[tuple[int, int], set[int]] = {}
+        """By IP version and number of bits that follow the prefix: the prefixes."""
+        for network in networks:
+            shift = network.max_prefixlen - network.prefixlen
+            self._starts.setdefault((network.version, shift), set()).add(int(network.network_address) >> shift)
+
+    def __contains__(self, address: IPAddress) -> bool:
+        number, version = int(address), address.version
+        return any(number >> shift in starts for (of, shift), starts in self._starts.items() if of == version)
+
+
+NOWHERE = Networks()
