@@ -146,4 +146,6 @@ def test_a_principal_is_told_by_all_that_it_has_proved() -> None:
     address = ipaddress.ip_address("192.0.2.1")
     assert str(Principal(address)) == "192.0.2.1"
     assert str(Principal(address, "test", "0123456789abcdef" * 4)) == "192.0.2.1 user:test cert:0123456789abcdef"
+    named = Principal(address, None, "0123456789abcdef" * 4, tuple(f"{n}.example" for n in "abcd"))
+    assert str(named) == "192.0.2.1 cert:0123456789abcdef cert:a.example cert:b.example cert:c.example"
     assert str(Principal(address, operator=True)) == "operator"

@@ -31,6 +31,7 @@ _EPOCH = 1_577_836_800  # 2020-01-01, UTC
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: no I, L, O, U
 _DIGITS = 11
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
+MOST_NAMES_SHOWN = 3  # of a certificate: it may have a hundred
 _LEAST = 1 << 43  # of a message's id, whatever a clock without battery says: every item's id is beyond 53 bits
 
 
@@ -270,8 +271,11 @@ class Principal:
 
     address: IPAddress
     login: str | None = None
+    """The name of a user of this host as the directory has it, in lower case."""
     certificate: str | None = None
-    """SHA-256 fingerprint of the TLS client certificate, lower-case hex."""
+    """SHA-256 fingerprint of the TLS client certificate, lower-case hex, whoever issued it."""
+    certificate_names: tuple[str, ...] = ()
+    """The DNS names in it, as A-labels in lower case; only where an authority that this host trusts issued it."""
     operator: bool = False
     _text: str = field(default="", init=False, repr=False, compare=False)
 
@@ -279,6 +283,7 @@ class Principal:
         if not self._text:  # it is in every line of a session's log
             proofs = [f"user:{self.login}"] if self.login else []
             proofs += [f"cert:{self.certificate[:16]}"] if self.certificate else []
+            proofs += [f"cert:{name}" for name in self.certificate_names[:MOST_NAMES_SHOWN]]
             text = "operator" if self.operator else " ".join([str(self.address), *proofs])
             object.__setattr__(self, "_text", text)
         return self._text

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from tests.config.written import LISTEN, TOP, Folder, wrong_files
+from tests.config.written import LISTEN, TOP, Folder, notes, wrong_files
 
 from restante.calls.plan import CallPlan
 from restante.calls.window import Schedule
@@ -22,7 +22,7 @@ from restante.config.settings import ACTIONS, SECTIONS, Settings
 from restante.directory.entries import Delivered, Grant, Held, Recipients, Rejected, Relayed
 from restante.directory.routing import users_for
 from restante.model import ByMx, Caller, HostPort, Mailbox, Order
-from restante.net.tls import TlsLevel
+from restante.net.tls import TlsLevel, TlsPolicy
 from restante.smtp.address import DomainName
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples/two-hosts"
@@ -30,6 +30,12 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples/two-hosts"
 HELD = '[domains."test.example"]\naction = "hold"\nnext_hop = "192.0.2.25"\n'
 MAILBOXES = '[domains."local.example"]\naction = "deliver"\nusers = ["anna", "bert"]\n'
 CALL = '[calls.office]\nhost = "office.example"\ndomains = ["local.example"]\n'
+
+
+def plans(settings: Settings) -> tuple[CallPlan, ...]:
+    """The calls that a file has, where the store has nothing."""
+    return plans_of(settings, directory_of(settings))
+
 
 WRONG = wrong_files(Path(__file__).with_name("wrong.txt"))
 
@@ -39,6 +45,7 @@ def test_a_bad_value_is_told_with_its_key_and_with_what_is_allowed(folder: Folde
     """One line, and nothing else is complained of."""
     (folder.path / "folder").mkdir()
     (folder.path / "key.pem").touch()
+    (folder.path / "secret").write_text("tanstaaftanstaaf\n")
     listen = LISTEN if not more.startswith("[listen]") else ""
     lines = folder.problems(more.replace('key = "folder"', 'key = "key.pem"'), listen=listen)
     assert lines == [f"restante.toml: {line.replace('FOLDER', str(folder.path))}"]
@@ -174,28 +181,36 @@ def test_a_byte_order_mark_is_no_problem(folder: Folder) -> None:
 
 def test_paths_are_relative_to_the_folder_of_the_file(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not to where the program stands; what is written from the root stays so."""
-    for name in ("cert.pem", "key.pem"):
+    elsewhere = folder.path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("cert.pem", "key.pem", "elsewhere/ca.pem"):
         (folder.path / name).touch()
-    folder.load('[tls]\ncertificate = "cert.pem"\nkey = "key.pem"\nclient_ca = "/etc/ca.pem"')
+    folder.load(f'[tls]\ncertificate = "cert.pem"\nkey = "key.pem"\nclient_ca = "{elsewhere}/ca.pem"')
     monkeypatch.chdir("/")
     settings = load(folder.path / "restante.toml")
     assert settings.data == folder.path / "data"
     assert settings.tls.certificate == folder.path / "cert.pem"
     assert settings.tls.key == folder.path / "key.pem"
-    assert settings.tls.client_ca == Path("/etc/ca.pem")
+    assert settings.tls.client_ca == elsewhere / "ca.pem"
 
 
 def test_what_is_not_written_has_its_default(folder: Folder) -> None:
     """The smallest file is a host that takes no mail for anybody."""
     settings = folder.load()
-    assert (settings.store, settings.domains, settings.calls, settings.notes) == ("sqlite", {}, {}, ())
+    assert (settings.store, settings.domains, settings.calls, notes(settings)) == ("sqlite", {}, {}, ())
     assert [(listen.service, listen.tls) for listen in settings.listen] == [("mx", "starttls")]
     assert settings.limits.model_dump() == {
         "message_size": 50 * 1024 * 1024,
-        "connections": 2000,
+        "header_size": 256 * 1024,
         "recipients": 1000,
-        "command_timeout": 300.0,
         "hops": 50,
+        "connections": 2000,
+        "reserved": 100,
+        "connections_per_address": 50,
+        "connection_rate": 20,
+        "command_timeout": 300.0,
+        "min_rate": 500,
+        "auth_failures": 10,
         "ahead_messages": 500,
         "ahead_octets": 4 * 1024 * 1024,
         "delivery_connections": 200,
@@ -206,7 +221,7 @@ def test_what_is_not_written_has_its_default(folder: Folder) -> None:
 @pytest.mark.parametrize("name", ["site.toml", "office.toml"])
 def test_the_examples_load(name: str) -> None:
     """Both hosts, with nothing to remark upon."""
-    assert load(EXAMPLES / name).notes == ()
+    assert notes(load(EXAMPLES / name)) == ()
 
 
 def test_a_directory_has_what_the_file_says(folder: Folder) -> None:
@@ -234,6 +249,9 @@ def test_a_directory_has_what_the_file_says(folder: Folder) -> None:
             text = "Gone"
             [domains."*"]
             action = "relay"
+            [users.Test]
+            certificates = ["{fingerprint}"]
+            domains = ["test.example"]
             [relay]
             from = ["127.0.0.0/8", "::1"]
         """)
@@ -255,6 +273,7 @@ def test_a_directory_has_what_the_file_says(folder: Folder) -> None:
             etrn_empty=250,
             recipients=Recipients(frozenset({"anna@test.example"})),
             tls="verify",
+            owners=frozenset({"test"}),
         ),
         Delivered(
             "xn--bcher-kva.example",
@@ -301,7 +320,7 @@ def test_many_aliases_of_aliases_cost_no_more_than_they_are(folder: Folder) -> N
 
 def test_a_plan_has_what_the_file_says(folder: Folder) -> None:
     """Schedules in the machine's time zone; hooks as they are, a word that comes twice included."""
-    (plan,) = plans_of(
+    (plan,) = plans(
         folder.load(f"""
             {HELD}
             [calls.office]
@@ -330,14 +349,14 @@ def test_a_plan_has_what_the_file_says(folder: Folder) -> None:
         after=("poff",),
         hook_limit=10.0,
         flush=("test.example",),
-        tls=TlsLevel.REQUIRED,
+        tls=TlsPolicy(TlsLevel.REQUIRED),
     )
 
 
 def test_schedules_are_read_in_the_zone_of_the_machine(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """As every other program on it reads them."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
-    (plan,) = plans_of(folder.load(f'{CALL}schedule = "0 14 * * *"'))
+    (plan,) = plans(folder.load(f'{CALL}schedule = "0 14 * * *"'))
     zone: tzinfo = plan.schedule.zone
     assert str(zone) == "Asia/Tokyo"
     assert plan == CallPlan("office", HostPort("office.example"), (DomainName("local.example"),), plan.schedule)
@@ -346,7 +365,7 @@ def test_schedules_are_read_in_the_zone_of_the_machine(folder: Folder, monkeypat
 def test_a_star_flushes_all_that_is_held(folder: Folder) -> None:
     """The entry `*` included, and nothing that is not held."""
     held = HELD + '[domains."*"]\naction = "hold"\nnext_hop = "192.0.2.26"\n'
-    (plan,) = plans_of(folder.load(f'{held}{MAILBOXES}{CALL}flush = ["*", "test.example"]'))
+    (plan,) = plans(folder.load(f'{held}{MAILBOXES}{CALL}flush = ["*", "test.example"]'))
     assert plan.flush == ("test.example", "*")
 
 

@@ -6,13 +6,14 @@ import re
 import tomllib
 from pathlib import Path
 
-from tests.config.written import Folder
+from tests.config.written import Folder, notes
 
 from restante.config.load import directory_of, load, plans_of
 from restante.config.sample import PARTS, manual, sample
 from restante.config.settings import ACTIONS, SECTIONS, Settings
 
 MANUAL = Path(__file__).resolve().parents[2] / "docs/configuration.md"
+WITH_OTHERS_ONLY = re.compile(r'^(postmaster = "anna"|tls_pin = .*|secret = .*)\n', re.MULTILINE)
 COMMENTED = re.compile(r"^#(?=[a-z\[])", re.MULTILINE)
 
 
@@ -20,19 +21,19 @@ def test_the_sample_loads_as_it_stands(folder: Folder) -> None:
     """With nothing to remark upon, and an entry of each kind."""
     (folder.path / "restante.toml").write_text(sample(), "utf-8")
     settings = load(folder.path / "restante.toml")
-    assert settings.notes == ()
+    assert notes(settings) == ()
     assert {type(domain) for domain in settings.domains.values()} == set(ACTIONS.values())
 
 
 def test_every_key_of_the_sample_can_be_switched_on(folder: Folder) -> None:
     """All that stands behind a `#` is a key with a value that is allowed; defaults change nothing."""
-    for name in ("cert.pem", "key.pem", "recipients.txt"):
+    for name in ("cert.pem", "key.pem", "clients.pem", "site.pem", "site.key", "recipients.txt"):
         (folder.path / name).touch()
+    (folder.path / "test.cram").write_text("tanstaaftanstaaf\n")
     text, all_on = sample(), COMMENTED.sub("", sample())
-    without_postmaster = all_on.replace('postmaster = "anna"\n', "")  # there is a user of that name
-    (folder.path / "restante.toml").write_text(without_postmaster, "utf-8")
+    (folder.path / "restante.toml").write_text(WITH_OTHERS_ONLY.sub("", all_on), "utf-8")
     settings = load(folder.path / "restante.toml")
-    assert len(plans_of(settings)) == 1
+    assert len(plans_of(settings, directory_of(settings))) == 1
     assert len(directory_of(settings)) == 4
     (folder.path / "restante.toml").write_text(text, "utf-8")
     assert load(folder.path / "restante.toml").limits == settings.limits

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from restante.config.load import ConfigError, load
+from restante.config.load import ConfigError, directory_of, load
+from restante.config.notes import notes_of
 from restante.config.settings import Settings
 
 TOP = """
@@ -30,11 +31,20 @@ class Folder:
         (self.path / "restante.toml").write_text(f"{top}\n{listen}\n{more}\n", "utf-8")
         return load(Path("restante.toml"))
 
+    def notes(self, more: str = "", **how: str) -> tuple[str, ...]:
+        """The notes on a file that is in order."""
+        return notes(self.load(more, **how))
+
     def problems(self, more: str = "", *, top: str = TOP, listen: str = LISTEN) -> list[str]:
         """What is wrong with a file, a line for each; at least one thing must be."""
         with pytest.raises(ConfigError) as caught:
             self.load(more, top=top, listen=listen)
         return str(caught.value).splitlines()
+
+
+def notes(settings: Settings) -> tuple[str, ...]:
+    """The notes on settings, where the store has nothing."""
+    return notes_of(settings, directory_of(settings))
 
 
 def wrong_files(file: Path) -> dict[str, tuple[str, str]]:

@@ -19,6 +19,7 @@ from restante.directory.entries import (
     Rejected,
     Relayed,
 )
+from restante.directory.users import User
 from restante.model import ByMx, Caller, DomainName, HostPort, Mailbox, Principal
 from restante.smtp.address import is_below
 
@@ -26,8 +27,10 @@ DIGEST = "0123456789abcdef" * 4
 SITE = HostPort("192.0.2.25")
 
 
-def principal(address: str = "192.0.2.25", login: str | None = None, certificate: str | None = None) -> Principal:
-    return Principal(ipaddress.ip_address(address), login, certificate)
+def principal(
+    address: str = "192.0.2.25", login: str | None = None, certificate: str | None = None, *names: str
+) -> Principal:
+    return Principal(ipaddress.ip_address(address), login, certificate, names)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +42,11 @@ def principal(address: str = "192.0.2.25", login: str | None = None, certificate
      ("0.0.0.0/0", principal("203.0.113.1"), principal("2001:db8::1")),
      ("user:test", principal("203.0.113.1", "test"), principal("203.0.113.1", "Test")),
      ("user:a:b", principal(login="a:b"), principal(login="a")),
+     ("user:Test", principal("203.0.113.1", "test"), principal("203.0.113.1", "Test")),
+     ("cert:site.example", principal("203.0.113.1", None, DIGEST, "a.example", "site.example"),
+      principal("203.0.113.1", None, DIGEST, "a.site.example")),
+     ("cert:Bücher.example", principal("203.0.113.1", None, DIGEST, "xn--bcher-kva.example"),
+      principal("203.0.113.1", "bücher.example", "xn--bcher-kva.example.", "*.example")),
      (f"cert:{DIGEST}", principal(certificate=DIGEST), principal(certificate="f" * 64)),
      (f"cert:{DIGEST.upper()}", principal(certificate=DIGEST), principal(login=DIGEST)),
      ("cert:" + ":".join(["ab"] * 32), principal(certificate="ab" * 32), principal())],
@@ -52,12 +60,53 @@ def test_a_grant_covers_whom_it_names(text: str, covered: Principal, not_covered
 
 @pytest.mark.parametrize(
     "text", ["", "*", "all", "user:", "cert:", "cert:abcd", "cert:" + "g" * 64, "192.0.2.1/24", "192.0.2.256",
+             "cert:localhost", "cert:[192.0.2.1]", "cert:a..example", "cert:*.example", "cert:" + "a" * 63,
              "test.example", "USER:test", "192.0.2.0/33", "user"],
 )  # fmt: skip
 def test_what_is_no_grant_is_refused(text: str) -> None:
     """A network with host bits set is more likely an error than a wish."""
     with pytest.raises(GrantError):
         Grant.parse(text)
+
+
+@given(st.sampled_from(["192.0.2.0/24", "2001:db8::1", "user:test", f"cert:{DIGEST}", "cert:site.example"]))
+def test_a_grant_is_written_as_it_is_read(text: str) -> None:
+    """What the log shows can be put into a configuration."""
+    assert Grant.parse(str(Grant.parse(text))) == Grant.parse(text)
+    assert str(Grant.parse(text)).startswith(text)
+
+
+def test_users_are_found_by_name_without_case_and_by_certificate() -> None:
+    """A fingerprint or a name; of nobody where nobody has it."""
+    users = [User("test", certificates=frozenset({DIGEST, "site.example"})), User("other")]
+    directory = Directory("office.example", [], users=users)
+    assert directory.user("Test") is directory.user("test") is users[0]
+    assert directory.user("test ") is directory.user("") is None
+    assert set(directory.users) == {"test", "other"}
+    assert directory.users_of_certificate(DIGEST) == directory.users_of_certificate("site.example") == {"test"}
+    assert directory.users_of_certificate("a.site.example") == directory.users_of_certificate("") == frozenset()
+
+
+def test_a_held_domain_has_the_users_whose_own_it_is() -> None:
+    """In every index; domains that are not held here have none."""
+    users = [User("test", domains=frozenset(map(DomainName, ("test.example", "local.test.example", "far.test"))))]
+    users += [User("other", domains=frozenset({DomainName("test.example")}))]
+    directory = Directory("office.example", ENTRIES, users=users)
+    (owned,) = (entry for entry in directory.in_group("customers") if entry.owners)
+    assert owned.owners == {"test", "other"}
+    assert directory.entry("test.example") is owned is directory.below(DomainName("test.example"))[0]
+    assert names(directory.granted_to(principal(login="other"))) == ["test.example"]
+    assert len(directory) == len(ENTRIES)
+
+
+def test_what_was_granted_to_somebody_is_found_by_what_he_has_proved() -> None:
+    """Each once, however many proofs there are; a network proves nothing."""
+    grants = tuple(map(Grant.parse, ("192.0.2.25", "user:test", f"cert:{DIGEST}", "cert:site.example")))
+    directory = Directory("office.example", [Held("a.example", SITE, grants), Held("b.example", SITE, grants[2:])])
+    assert names(directory.granted_to(principal(SITE.host))) == []
+    assert names(directory.granted_to(principal(login="test"))) == ["a.example"]
+    every = principal(SITE.host, "test", DIGEST, "site.example", "x.example")
+    assert names(directory.granted_to(every)) == ["a.example", "b.example"]
 
 
 @pytest.mark.parametrize(

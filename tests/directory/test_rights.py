@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from restante.directory.entries import Delivered, Directory, Entry, Grant, Held, Rejected, Relayed
-from restante.directory.rights import match_node, may_relay, may_release
-from restante.model import ByMx, Caller, DomainName, HostPort, Principal
+from restante.directory.rights import match_node, may_relay, may_release, may_send_as, may_turn
+from restante.directory.users import User
+from restante.model import ByMx, Caller, DomainName, HostPort, Mailbox, Principal
 from restante.smtp.node import AddressNode, DomainNode, GroupNode, Node, SubtreeNode, parse_node
 
 DIGEST = "0123456789abcdef" * 4
@@ -32,22 +33,32 @@ OFFICE = Directory(
         held("nobodys.test.example", SITE),
         held("nottest.example", "relay.example", "192.0.2.0/24", group="customers"),
         held("caller.example", "caller", "192.0.2.0/24", "user:test", f"cert:{DIGEST}", group="callers"),
-        held("*", "192.0.2.99", SITE, group="all"),
+        held("named.example", "192.0.2.77", "cert:Site.named.example", "user:Upper"),
+        held("owned.example", "caller"),
+        held("all.owned.example", "192.0.2.77", "192.0.2.0/24"),
+        held("*", "192.0.2.99", SITE, "user:everything", group="all"),
         Relayed("relayed.test.example", HostPort(SITE)),
         Delivered("local.test.example", None),
         Rejected("rejected.test.example"),
     ],
     [ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("2001:db8:1::/48")],
+    [
+        User("owner", domains=frozenset(map(DomainName, ("owned.example", "all.owned.example", "local.test.example")))),
+        User("test"),
+        User("upper"),
+        User("everything"),
+    ],
 )
 
 
 def who(text: str) -> Principal:
-    """`address`, `address user:NAME`, `address cert:DIGEST`, `operator`."""
+    """`address`, and behind it `user:NAME`, `cert:DIGEST`, `name:DNS-NAME` (of a certificate); or `operator`."""
     if text == "operator":
         return Principal(ipaddress.ip_address("127.0.0.1"), operator=True)
-    address, _, proof = text.partition(" ")
-    kind, _, name = proof.partition(":")
-    return Principal(ipaddress.ip_address(address), name if kind == "user" else None, name if kind == "cert" else None)
+    address, *proofs = text.split()
+    proven = {kind: value for kind, _, value in (proof.partition(":") for proof in proofs)}
+    names = (proven["name"],) if "name" in proven else ()
+    return Principal(ipaddress.ip_address(address), proven.get("user"), proven.get("cert"), names)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +69,7 @@ def who(text: str) -> Principal:
         (SITE, "TEST.Example", "test.example"),
         (SITE, "a.test.example", "a.test.example"),
         (SITE, "@test.example", "test.example a.test.example"),
-        (SITE, "@example", "test.example a.test.example nottest.example"),
+        (SITE, "@example", "test.example a.test.example nottest.example all.owned.example"),
         (SITE, "#customers", "test.example a.test.example nottest.example"),
         (SITE, "#CUSTOMERS", "test.example a.test.example nottest.example"),
         (SITE, SITE, "test.example"),
@@ -105,6 +116,20 @@ def who(text: str) -> Principal:
         ("203.0.113.1 user:test", "caller.example", "caller.example"),
         (f"203.0.113.1 cert:{DIGEST}", "#callers", "caller.example"),
         ("203.0.113.1 user:test", "192.0.2.25", ""),
+        # the name in a certificate that a trusted authority has issued; logins in any case of the configuration
+        (f"203.0.113.1 cert:{DIGEST} name:site.named.example", "named.example", "named.example"),
+        (f"203.0.113.1 cert:{DIGEST} name:other.named.example", "named.example", ""),
+        (f"203.0.113.1 cert:{DIGEST} name:named.example", "named.example", ""),
+        (f"203.0.113.1 cert:{DIGEST} name:*.named.example", "named.example", ""),
+        (f"203.0.113.1 cert:{DIGEST}", "named.example", ""),
+        ("203.0.113.1 user:site.named.example", "named.example", ""),
+        ("203.0.113.1 user:upper", "named.example", "named.example"),
+        # a user's own domains
+        ("203.0.113.1 user:owner", "owned.example", "owned.example"),
+        ("203.0.113.1 user:owner", "@owned.example", "owned.example all.owned.example"),
+        ("203.0.113.1 user:owner", "local.test.example", ""),
+        ("203.0.113.1 user:test", "owned.example", ""),
+        ("203.0.113.1 user:everything", "192.0.2.99", "*"),
         # the operator
         ("operator", "test.example", "test.example"),
         ("operator", "nobodys.test.example", "nobodys.test.example"),
@@ -165,6 +190,71 @@ def test_who_may_relay(principal: str, *, may: bool) -> None:
     assert not may_relay(Directory("office.example", []), who(principal)) or principal == "operator"
 
 
+ANN, BERT = Mailbox("ann", DomainName("owned.example")), Mailbox("bert", DomainName("far.example"))
+
+
+@pytest.mark.parametrize(
+    ("principal", "reverse_path", "may"),
+    [
+        ("203.0.113.1 user:owner", ANN, True),
+        ("203.0.113.1 user:owner", Mailbox("Anybody", DomainName("local.test.example")), True),
+        ("203.0.113.1 user:owner", None, True),
+        ("203.0.113.1 user:owner", BERT, False),
+        ("203.0.113.1 user:owner", Mailbox("ann", DomainName("a.owned.example")), False),
+        ("203.0.113.1 user:owner", Mailbox("ann", DomainName("")), False),
+        ("203.0.113.1 user:OWNER", ANN, False),
+        ("203.0.113.1 user:unknown", ANN, False),
+        ("203.0.113.1 user:unknown", None, False),
+        ("203.0.113.1 user:test", ANN, False),
+        ("203.0.113.1 user:everything", ANN, False),
+        (f"203.0.113.1 cert:{DIGEST} name:owner", ANN, False),
+        ("127.0.0.1", ANN, False),
+        ("127.0.0.1", None, False),
+        ("operator", BERT, True),
+    ],
+)
+def test_who_may_send_as_whom(principal: str, reverse_path: Mailbox | None, *, may: bool) -> None:
+    """A login, from its own domains or with the null reverse-path (RFC 6409 §3.2); no address, and no certificate."""
+    assert may_send_as(OFFICE, who(principal), reverse_path) is may
+
+
+def test_a_login_may_relay_what_it_may_send() -> None:
+    """Not under another's name, nor without one having been asked for; where an address may, all may."""
+    owner = who("203.0.113.1 user:owner")
+    assert may_relay(OFFICE, owner, ANN)
+    assert may_relay(OFFICE, owner, None)
+    assert not may_relay(OFFICE, owner, BERT)
+    assert not may_relay(OFFICE, owner)
+    assert may_relay(OFFICE, who("127.0.0.1 user:owner"), BERT)
+
+
+@pytest.mark.parametrize(
+    ("principal", "domains", "turned"),
+    [
+        ("203.0.113.1 user:owner", "", "owned.example all.owned.example"),
+        ("203.0.113.1 user:owner", "all.owned.example owned.example", "all.owned.example owned.example"),
+        ("203.0.113.1 user:owner", "owned.example owned.example", "owned.example"),
+        ("203.0.113.1 user:owner", "owned.example test.example", ""),
+        ("203.0.113.1 user:owner", "owned.example unknown.example", ""),
+        ("203.0.113.1 user:owner", "local.test.example", ""),
+        ("203.0.113.1 user:everything", "", "*"),
+        ("203.0.113.1 user:everything", "*", ""),
+        ("203.0.113.1 user:test", "", "caller.example"),
+        (f"203.0.113.1 cert:{DIGEST} name:site.named.example", "", "caller.example named.example"),
+        (f"203.0.113.1 cert:{DIGEST}", "named.example", ""),
+        ("203.0.113.1 user:nobody", "", ""),
+        (SITE, "", ""),
+        (SITE, "test.example", ""),
+        (f"{SITE} user:owner", "test.example", ""),
+        (f"{SITE} user:owner", "", "owned.example all.owned.example"),
+    ],
+)
+def test_whose_mail_an_atrn_turns(principal: str, domains: str, turned: str) -> None:
+    """All that was proved to be granted, or all that was named; never by an address, and never a part."""
+    named = list(map(DomainName, domains.split()))
+    assert [entry.name for entry in may_turn(OFFICE, who(principal), named)] == turned.split()
+
+
 ADDRESSES = st.sampled_from([SITE, "192.0.2.26", SITE6, "203.0.113.1"])
 NAMES = st.sampled_from(["example", "a.example", "b.example", "a.b.example", "*"])
 GRANTS = st.sampled_from([SITE, "192.0.2.0/24", SITE6, "user:a", "user:b", f"cert:{DIGEST}"]).map(Grant.parse)
@@ -178,30 +268,36 @@ NODES = st.one_of(
     st.builds(GroupNode, GROUPS),
     st.builds(AddressNode, ADDRESSES.map(ipaddress.ip_address)),
 )
+USERS = st.lists(st.builds(User, st.sampled_from(["a", "b"]), domains=st.frozensets(NAMES.map(DomainName))), max_size=2)
 PRINCIPALS = st.builds(
     Principal,
     ADDRESSES.map(ipaddress.ip_address),
     st.sampled_from([None, "a", "b"]),
     st.sampled_from([None, DIGEST, OTHER_DIGEST]),
-    st.booleans(),
+    operator=st.booleans(),
 )
 
 
-@given(ENTRIES, NODES, PRINCIPALS)
-def test_nothing_is_released_that_was_not_granted(entries: list[Entry], node: Node, principal: Principal) -> None:
+@given(ENTRIES, USERS, NODES, PRINCIPALS)
+def test_nothing_is_released_that_was_not_granted(
+    entries: list[Entry], users: list[User], node: Node, principal: Principal
+) -> None:
     """Whatever the directory, the node and the principal: each entry is one that it may release, and is there."""
-    directory = Directory("office.example", entries)
+    directory = Directory("office.example", entries, users=users)
     for entry in match_node(directory, node, principal):
         assert directory.entry(entry.name) is entry
         assert may_release(entry, principal)
-        assert principal.operator or any(grant.covers(principal) for grant in entry.grants)
+        is_owner = principal.login in entry.owners
+        assert principal.operator or is_owner or any(grant.covers(principal) for grant in entry.grants)
         if isinstance(entry.next_hop, Caller) and not principal.operator:
-            assert any(grant.covers(principal) for grant in entry.grants if grant.network is None)
+            assert is_owner or any(grant.covers(principal) for grant in entry.grants if grant.network is None)
 
 
-@given(ENTRIES, NODES, PRINCIPALS)
-def test_what_was_granted_and_is_meant_is_released(entries: list[Entry], node: Node, principal: Principal) -> None:
+@given(ENTRIES, USERS, NODES, PRINCIPALS)
+def test_what_was_granted_and_is_meant_is_released(
+    entries: list[Entry], users: list[User], node: Node, principal: Principal
+) -> None:
     """The operator's match is what the node means; anybody else's is that, less what is not granted, in one order."""
-    directory = Directory("office.example", entries)
+    directory = Directory("office.example", entries, users=users)
     meant = match_node(directory, node, Principal(principal.address, operator=True))
     assert match_node(directory, node, principal) == tuple(e for e in meant if may_release(e, principal))

@@ -18,6 +18,7 @@ from restante.directory.routing import (
     route,
     users_for,
 )
+from restante.directory.users import User
 from restante.model import ByMx, DomainName, HostPort, Mailbox, Principal
 from restante.smtp.address import parse_forward_path
 
@@ -100,6 +101,22 @@ def test_without_an_entry_for_every_other_domain_nobody_relays_there() -> None:
     """Not even who may."""
     assert became(WITHOUT_OTHERS, "ann@elsewhere.example", NEIGHBOUR) == "RelayDenied"
     assert became(WITHOUT_OTHERS, "ann@relayed.example", NEIGHBOUR) == "relayed.example"
+
+
+@pytest.mark.parametrize(
+    ("reverse_path", "became"),
+    [("ann@held.example", "Destination"), (None, "Destination"), ("ann@local.example", "RelayDenied")],
+)
+def test_a_login_sends_anywhere_under_its_own_name(reverse_path: str | None, became: str) -> None:
+    """To what is held and local here it sends as anybody, as everybody does."""
+    user = User("test", domains=frozenset({DomainName("held.example")}))
+    directory = Directory("office.example", [Relayed("*", ByMx()), *ENTRIES], users=[user])
+    login = Principal(STRANGER.address, "test")
+    sender = None if reverse_path is None else Mailbox.parse(reverse_path)
+    for path in ("ann@elsewhere.example", "ann@relayed.example"):
+        assert type(route(directory, Mailbox.parse(path), login, sender)).__name__ == became
+        assert route(directory, Mailbox.parse(path), login) == RelayDenied()
+    assert isinstance(route(directory, Mailbox.parse("ann@held.example"), login, sender), Destination)
 
 
 def test_every_other_domain_may_be_rejected() -> None:

@@ -19,7 +19,9 @@ from restante.admin.control import ControlClient, NoServer
 from restante.errors import RestanteError
 
 if TYPE_CHECKING:
+    from restante.config.build import Kept
     from restante.config.settings import Settings
+    from restante.directory.entries import Directory
 
 
 @dataclass(eq=False)
@@ -45,27 +47,67 @@ def find_file(explicit: Path | None) -> Path:
         raise CommandFailed(tuple(map(str, error.problems)), p.USAGE) from None
 
 
-def load_settings(explicit: Path | None) -> Settings:
-    """The settings. Raises CommandFailed with every problem."""
-    from restante.config.load import ConfigError, load  # noqa: PLC0415 - `--help` reads no configuration
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A configuration, and what the store has beside it. Its methods read the store, and raise BookUnusable."""
 
+    file: Path
+    settings: Settings
+
+    @property
+    def folder(self) -> Path:
+        """What paths are relative to, in the store's rows too."""
+        from restante.config.load import folder_of  # noqa: PLC0415
+
+        return folder_of(self.file)
+
+    def kept(self) -> Kept:
+        """Users and domains in the store, without making one."""
+        from restante.config.build import NOTHING_KEPT  # noqa: PLC0415
+        from restante.config.kept import KeptReader  # noqa: PLC0415
+        from restante.store.book import has_book, open_book  # noqa: PLC0415
+
+        if not has_book(self.settings.data):
+            return NOTHING_KEPT
+        with contextlib.closing(open_book(self.settings.data)) as book:
+            return KeptReader(book, self.folder).read()
+
+    def directory(self, kept: Kept | None = None) -> Directory:
+        """The directory of both."""
+        from restante.config.build import directory_of  # noqa: PLC0415
+
+        return directory_of(self.settings, self.kept() if kept is None else kept)
+
+    def notes(self) -> tuple[str, ...]:
+        """What is not in force, or probably not meant so; and what of the store is skipped."""
+        from restante.config.notes import notes_of  # noqa: PLC0415
+
+        kept = self.kept()
+        return (*notes_of(self.settings, self.directory(kept)), *(f"skipped: {problem}" for problem in kept.problems))
+
+
+def load(explicit: Path | None) -> Configured:
+    """The configuration. Raises CommandFailed with every problem."""
+    from restante.config import load as loading  # noqa: PLC0415 - `--help` reads no configuration
+
+    file = find_file(explicit)
     try:
-        return load(find_file(explicit))
-    except ConfigError as error:
+        return Configured(file, loading.load(file))
+    except loading.ConfigError as error:
         raise CommandFailed(tuple(map(str, error.problems)), p.USAGE) from None
 
 
-def ask(settings: Settings, request: p.AnyRequest) -> Iterator[p.AnyAnswer]:
+def ask(configured: Configured, request: p.AnyRequest) -> Iterator[p.AnyAnswer]:
     """The answers to a request, as they come. Raises CommandFailed, or what the store has to say."""
     try:
-        for answer in ControlClient(settings.data / p.SOCKET).ask(request):
+        for answer in ControlClient(configured.settings.data / p.SOCKET).ask(request):
             yield _checked(answer)
     except NoServer:
         if isinstance(request, p.Release | p.Call | p.Reload):
             raise CommandFailed((p.NO_SERVER,)) from None
     else:
         return
-    for answer in asyncio.run(_ask_store(settings, request)):
+    for answer in asyncio.run(_ask_store(configured, request)):
         yield _checked(answer)
 
 
@@ -87,16 +129,15 @@ def spool_folder(settings: Settings) -> Path:
     return folder
 
 
-async def _ask_store(settings: Settings, request: p.AnyRequest) -> list[p.AnyAnswer]:
+async def _ask_store(configured: Configured, request: p.AnyRequest) -> list[p.AnyAnswer]:
     from restante.admin.steering import Steering  # noqa: PLC0415 - only where no server runs
     from restante.clock import SystemClock  # noqa: PLC0415
-    from restante.config.load import directory_of  # noqa: PLC0415
     from restante.store.sqlite import open_spool  # noqa: PLC0415
 
-    if isinstance(request, p.Queue) and not _folder_of(settings).exists():
+    if isinstance(request, p.Queue) and not _folder_of(configured.settings).exists():
         return [p.QueueAnswer((), time.time())]
-    folder = spool_folder(settings)
-    directory = directory_of(settings)
+    folder = spool_folder(configured.settings)
+    directory = configured.directory()
     spool = await open_spool(folder)
     try:
         steering = Steering(

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import typer
 
 from restante.admin import protocol as p
-from restante.cli import doors, following, screen
+from restante.cli import domains, doors, following, passwords, screen, users
 from restante.cli.doors import CommandFailed
+from restante.cli.options import Config, Json, chosen
 from restante.errors import RestanteError
 from restante.model import ItemState
 
@@ -33,9 +34,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-CONFIG_HELP = "The configuration; else $RESTANTE_CONFIG, ./restante.toml, /etc/restante/restante.toml."
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help=CONFIG_HELP)]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LIMIT_HELP = f"As many items at most; without it {p.PAGE}, or all with --json."
 Wait = Annotated[bool, typer.Option("--wait", help="Show it until it has ended.")]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Items, or messages with all their items.")]
@@ -75,14 +73,8 @@ def _before_the_verb(context: typer.Context, config: Config = None) -> None:
     context.obj = config
 
 
-def _config(context: typer.Context, config: Path | None) -> Path | None:
-    """What stands after the verb, else before it."""
-    return config if config is not None else context.obj
-
-
 def _ask(context: typer.Context, config: Path | None, request: p.AnyRequest, wanted: type[Wanted]) -> Iterable[Wanted]:
-    settings = doors.load_settings(_config(context, config))
-    for answer in doors.ask(settings, request):
+    for answer in doors.ask(doors.load(chosen(context, config)), request):
         if not isinstance(answer, wanted):
             raise CommandFailed((f"an answer of another kind: {type(answer).__name__}",))
         yield answer
@@ -100,7 +92,7 @@ def _ask_once(context: typer.Context, config: Path | None, request: p.AnyRequest
 @app.command()
 def serve(context: typer.Context, config: Config = None) -> None:
     """Run the server in the foreground."""
-    file = doors.find_file(_config(context, config))
+    file = doors.find_file(chosen(context, config))
     from restante.app import run  # noqa: PLC0415 - the whole server, for this command alone
 
     raise typer.Exit(run(file))
@@ -109,11 +101,11 @@ def serve(context: typer.Context, config: Config = None) -> None:
 @app.command()
 def check(context: typer.Context, config: Config = None, *, json: Json = False) -> None:
     """Read the configuration and say what is wrong with it."""
-    file = doors.find_file(_config(context, config))
+    file = doors.find_file(chosen(context, config))
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     try:
-        notes = tuple(doors.load_settings(file).notes)
+        notes = doors.load(file).notes()
     except CommandFailed as failed:
         problems = failed.reasons
     if json:
@@ -267,13 +259,22 @@ def fsck(
     """Look for damage in the store. The server must not run. Exit status 1: some was found."""
     from restante.store.check import check  # noqa: PLC0415 - brings the store
 
-    folder = doors.spool_folder(doors.load_settings(_config(context, config)))
+    folder = doors.spool_folder(doors.load(chosen(context, config)).settings)
     report = check(folder, repair=repair)
     if json:
         screen.write_json(report)
     else:
         screen.show_damage(report)
     raise typer.Exit(p.COULD_NOT if report.problems else p.DONE)
+
+
+app.command()(passwords.password)
+
+
+# users and domains in the store
+
+app.add_typer(users.app, name="user")
+app.add_typer(domains.app, name="domain")
 
 
 # what moves
@@ -348,9 +349,9 @@ def etrn(
         host = HostPort.parse(office)
     except NextHopError as error:
         raise CommandFailed((str(error),), p.USAGE) from None
-    file = _config(context, config)
+    file = chosen(context, config)
     if hostname is None and file is not None:
-        hostname = doors.load_settings(file).hostname
+        hostname = doors.load(file).settings.hostname
     name = _name_for_ehlo(hostname)
     result = asyncio.run(oneshot.etrn(host, nodes, hostname=name, tls=TlsLevel(tls), timeout=timeout))
     _show_etrn(str(host), result, json=json)

@@ -2,6 +2,7 @@
 
 Settings that were read in part are checked too, so that an operator sees all problems at once; `is_sound` tells of a
 key, or of a table, whether all that the file has there was read. What rests on something that was not, is not judged.
+Users and domains may also be kept in the store (config/kept.py): `Elsewhere` has their names.
 """
 
 from __future__ import annotations
@@ -10,16 +11,33 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from typing import Protocol
 
 from restante.config.problems import NOTHING, shown
-from restante.config.settings import Call, Deliver, Settings
-from restante.directory.entries import EVERY_OTHER
+from restante.config.settings import Call, Deliver, Domain, Hold, Listen, Settings, User
+from restante.directory.entries import EVERY_OTHER, is_fingerprint
 from restante.model import HostPort
+from restante.net.tls import TlsLevel
 
 POSTMASTER = "postmaster"
+MOST_NAMED = 20
 
 IsSound = Callable[..., bool]
 """Whether all was well at a path of keys and below it."""
+
+
+class Elsewhere(Protocol):
+    """What is kept outside of the file: names, in lower case."""
+
+    @property
+    def users(self) -> frozenset[str]:
+        """Of users."""
+        ...
+
+    @property
+    def domains(self) -> frozenset[str]:
+        """Of domains, `*` among them."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +49,31 @@ class Finding:
     allowed: str
 
 
-def findings(settings: Settings, is_sound: IsSound) -> Iterator[Finding]:
+def findings(settings: Settings, is_sound: IsSound, elsewhere: Elsewhere) -> Iterator[Finding]:
     """All that does not go together."""
     yield from _listeners(settings, is_sound)
-    yield from _certificate(settings, is_sound)
-    for name, domain in settings.domains.items():
-        if isinstance(domain, Deliver):
-            yield from _mailboxes(name, domain, is_sound)
+    yield from _pair(("tls",), settings.tls, is_sound)
+    yield from of_rows(settings.domains, settings.users, settings, is_sound, elsewhere)
     for name, call in settings.calls.items():
-        yield from _call(settings, name, call, is_sound)
+        yield from _call(settings, name, call, is_sound, elsewhere)
+
+
+def of_rows(
+    domains: Mapping[str, Domain],
+    users: Mapping[str, User],
+    settings: Settings,
+    is_sound: IsSound,
+    elsewhere: Elsewhere,
+) -> Iterator[Finding]:
+    """What does not go together in domains and users, which may be the settings' own or others."""
+    for name, domain in domains.items():
+        yield from of_domain(name, domain, is_sound)
+        if isinstance(domain, Hold):
+            yield from _grants(settings, name, domain, is_sound, elsewhere)
+    for name, user in users.items():
+        yield from of_user(name, user, is_sound)
+        yield from _names_in_certificates(settings, ("users", name, "certificates"), user.certificates, is_sound)
+    yield from _certificates_of_several(users)
 
 
 def _listeners(settings: Settings, is_sound: IsSound) -> Iterator[Finding]:
@@ -51,12 +85,80 @@ def _listeners(settings: Settings, is_sound: IsSound) -> Iterator[Finding]:
         if listen.address in taken:
             yield Finding(("listen", number, "address"), f"{str(listen.address)!r} again", "each address once")
         taken.add(listen.address)
+        yield from _tls_of_listener(listen, number, is_sound)
 
 
-def _certificate(settings: Settings, is_sound: IsSound) -> Iterator[Finding]:
+def _tls_of_listener(listen: Listen, number: int, is_sound: IsSound) -> Iterator[Finding]:
+    if listen.require_tls and listen.tls == "off" and is_sound("listen", number):
+        yield Finding(("listen", number, "require_tls"), "true", 'false, because tls is "off" there')
+
+
+def _pair(here: tuple[str, ...], holder: object, is_sound: IsSound) -> Iterator[Finding]:
+    """A certificate and its key: both or none."""
     for key, other in (("certificate", "key"), ("key", "certificate")):
-        if getattr(settings.tls, key) is None and getattr(settings.tls, other) is not None and is_sound("tls", key):
-            yield Finding(("tls", key), NOTHING, f"a path, because tls.{other} is set (both or none)")
+        if getattr(holder, key) is None and getattr(holder, other) is not None and is_sound(*here, key):
+            because = ".".join((*here, other))
+            yield Finding((*here, key), NOTHING, f"a path, because {because} is set (both or none)")
+
+
+def of_domain(name: str, domain: Domain, is_sound: IsSound) -> Iterator[Finding]:
+    """What does not go together within one domain's table."""
+    if isinstance(domain, Deliver):
+        yield from _mailboxes(name, domain, is_sound)
+    elif isinstance(domain, Hold) or domain.action == "relay":
+        yield from _pinned(("domains", name), domain.tls, domain.tls_pin, is_sound)
+
+
+def _pinned(here: tuple[str, ...], tls: str, pins: tuple[str, ...], is_sound: IsSound) -> Iterator[Finding]:
+    """A key that must be shown is no use where there need be no TLS."""
+    if pins and tls not in (TlsLevel.REQUIRED, TlsLevel.VERIFY) and is_sound(*here, "tls"):
+        yield Finding((*here, "tls"), shown(str(tls)), '"required" or "verify", because tls_pin is set')
+
+
+def _grants(settings: Settings, name: str, domain: Hold, is_sound: IsSound, elsewhere: Elsewhere) -> Iterator[Finding]:
+    here = ("domains", name, "release_from")
+    for grant in domain.release_from:
+        login = grant.login
+        if login is None or login in settings.users or not is_sound("users", login) or login in elsewhere.users:
+            continue
+        yield Finding(here, shown(str(grant)), "users of [users], or of the store (restante user list)")
+    certificates = (grant.certificate for grant in domain.release_from)
+    yield from _names_in_certificates(settings, here, filter(None, certificates), is_sound)
+
+
+def _names_in_certificates(
+    settings: Settings, here: tuple[str, ...], certificates: Iterable[str], is_sound: IsSound
+) -> Iterator[Finding]:
+    if settings.tls.client_ca is not None or not is_sound("tls", "client_ca"):
+        return
+    for certificate in certificates:
+        if not is_fingerprint(certificate):
+            yield Finding(here, shown(certificate), "fingerprints, or set tls.client_ca: who vouches for the name?")
+
+
+def of_user(name: str, user: User, is_sound: IsSound) -> Iterator[Finding]:
+    """What does not go together within one user's table."""
+    here = ("users", name)
+    if not is_sound(*here):
+        return
+    if not (user.password or user.scram or user.secret or user.secret_file or user.certificates):
+        yield Finding((*here, "password"), NOTHING, "one of password, scram, secret, secret_file, certificates")
+    if user.secret is not None and user.secret_file is not None:
+        yield Finding((*here, "secret"), "a value that is not shown", "nothing, because secret_file is set")
+
+
+def _certificates_of_several(users: Mapping[str, User]) -> Iterator[Finding]:
+    first: dict[str, str] = {}
+    for name, user in users.items():
+        for certificate in user.certificates:
+            if (other := first.setdefault(certificate, name)) != name:
+                yield taken_certificate(name, certificate, other)
+
+
+def taken_certificate(name: str, certificate: str, other: str) -> Finding:
+    """A certificate of one user that another has."""
+    path = ("users", name, "certificates")
+    return Finding(path, f"{shown(certificate)}, which users.{other} has", "certificates of no other user")
 
 
 def _mailboxes(name: str, domain: Deliver, is_sound: IsSound) -> Iterator[Finding]:
@@ -103,16 +205,57 @@ def ends_first(aliases: Mapping[str, tuple[str, ...]]) -> Iterable[str]:
     return TopologicalSorter(aliases).static_order()
 
 
-def _call(settings: Settings, name: str, call: Call, is_sound: IsSound) -> Iterator[Finding]:
+def _call(settings: Settings, name: str, call: Call, is_sound: IsSound, elsewhere: Elsewhere) -> Iterator[Finding]:
     here = ("calls", name)
-    if not (call.domains or call.flush) and is_sound(*here, "domains") and is_sound(*here, "flush"):
+    yield from _flush(settings, here, call, is_sound, elsewhere)
+    yield from _pair(here, call, is_sound)
+    yield from _pinned(here, call.tls, call.tls_pin, is_sound)
+    yield from _login(here, call, is_sound)
+    if call.protocol == "atrn":
+        yield from _turned(settings, here, call, is_sound, elsewhere)
+    elif not (call.domains or call.flush) and is_sound(*here, "domains") and is_sound(*here, "flush"):
         yield Finding((*here, "domains"), NOTHING, "a list of domains, here or in flush")
+
+
+def _flush(
+    settings: Settings, here: tuple[str, ...], call: Call, is_sound: IsSound, elsewhere: Elsewhere
+) -> Iterator[Finding]:
     held = settings.held
-    allowed = ", ".join(f'"{entry}"' for entry in [*held, EVERY_OTHER]) if len(held) < 20 else 'a held domain, or "*"'
+    allowed = ", ".join(f'"{entry}"' for entry in [*held, EVERY_OTHER])
+    allowed = allowed if len(held) < MOST_NAMED else 'a held domain, or "*"'
     for number, entry in enumerate(call.flush):
         is_known = entry in settings.domains
         if entry == EVERY_OTHER or entry in held or not (is_known or is_sound("domains", entry)):
             continue
+        if not is_known and entry in elsewhere.domains:
+            continue
         remark = "not a held domain" if is_known else "not in [domains]"
-        path = (*here, "flush", number) if is_sound(*here, "flush") else (*here, "flush")
+        path: tuple[str | int, ...] = (*here, "flush", number) if is_sound(*here, "flush") else (*here, "flush")
         yield Finding(path, f"{shown(entry)} ({remark})", allowed)
+
+
+def _login(here: tuple[str, ...], call: Call, is_sound: IsSound) -> Iterator[Finding]:
+    if not (is_sound(*here, "user") and is_sound(*here, "password_file") and is_sound(*here, "certificate")):
+        return
+    if call.password_file is not None and call.user is None:
+        yield Finding((*here, "user"), NOTHING, "a name, because password_file is set")
+    if call.user is not None and call.password_file is None and call.certificate is None:
+        yield Finding((*here, "password_file"), NOTHING, "a path, or set certificate and key, because user is set")
+    if call.protocol == "atrn" and call.user is None and call.certificate is None and call.password_file is None:
+        yield Finding((*here, "user"), NOTHING, "a name, or set certificate and key, because ATRN takes a login")
+
+
+def _turned(
+    settings: Settings, here: tuple[str, ...], call: Call, is_sound: IsSound, elsewhere: Elsewhere
+) -> Iterator[Finding]:
+    """What comes over a connection that was turned is delivered here, or refused."""
+    ours = {name for name, domain in settings.domains.items() if isinstance(domain, Deliver)}
+    for domain in call.domains:
+        is_known = domain in settings.domains
+        if domain in ours or not (is_known or is_sound("domains", domain)):
+            continue
+        if is_known or domain not in elsewhere.domains:
+            found = f"{shown(domain)} (has no mailboxes here)"
+            yield Finding((*here, "domains"), found, 'with "atrn": domains whose action is "deliver"')
+    if not (call.domains or ours or elsewhere.domains) and is_sound(*here, "domains") and is_sound("domains"):
+        yield Finding((*here, "domains"), NOTHING, 'with "atrn": a domain whose action is "deliver"')

@@ -83,12 +83,20 @@ a line:
 
 - A duration is a whole number and a unit: `30s`, `10m`, `2h`, `5d`, `1w`.
 - A size is a whole number and a unit: `512KB`, `25MB`, `2GB`, where 1 KB is 1024 octets; without a unit it is octets.
-- A host with a port is `host:port` or `[v6]:port`; without one the port is 25.
+- A host with a port is `host:port` or `[v6]:port`; without one the port is 25, or that of the service.
 - A path is relative to the folder of the file.
 - A domain may be written in any case and in any script; it is compared as an A-label in lower case.
 
 A domain has a table of its own, `[domains."test.example"]`, whose `action` says which of four kinds it is; each kind
 has keys of its own. `[domains."*"]` is for all domains that have none.
+
+Users and domains may also be kept in the store, in `directory.db` in the data folder, by `restante user` and `restante
+domain` (`add`, `set`, `remove`, `list`, `import`), with the same keys; the file wins where both name one. A server sees
+a change within a second. A row that is not in order is told in the log, and skipped. `import` reads JSON lines, each an
+object with `name` and keys, or CSV with `name` and keys in its heading, where a list has spaces between its values:
+
+    name,action,next_hop,release_from
+    test.example,hold,192.0.2.25,192.0.2.25 user:test
 """
 
 

@@ -8,20 +8,34 @@ config/checks.py; load() in config/load.py is the door.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
-from restante.config import words
+from restante.config import proofs, words
 from restante.config.forms import BOOLEAN, Form, Table, choice, duration, many, size, whole
-from restante.config.problems import write_key
-from restante.directory.entries import EVERY_OTHER, Grant, Network, Recipients
-from restante.model import MAX_ITEMS_PER_MESSAGE, ByMx, Caller, DomainName, HostPort, NextHop, Order
+from restante.directory.entries import Grant, Network, Recipients
+from restante.model import MAX_ITEMS_PER_MESSAGE, ByMx, DomainName, HostPort, NextHop, Order
 from restante.net.tls import TlsLevel
+from restante.smtp.scram import ScramKeys
 
 _PEER_TLS = choice("opportunistic", "required", "verify", later=("dane",))
+_PINS = many(proofs.PIN, most=100, may_be_one=True)
+_STARTTLS, _IMPLICIT = "starttls", "implicit"
+PORTS: Mapping[tuple[str, str], int] = {
+    ("mx", _IMPLICIT): 25,
+    ("mx", _STARTTLS): 25,
+    ("submission", _IMPLICIT): 465,
+    ("submission", _STARTTLS): 587,
+    ("odmr", _IMPLICIT): 366,
+    ("odmr", _STARTTLS): 366,
+}
+"""The port of each service, where none is written (RFC 5321, 6409, 8314, 2645)."""
+CALL_PORTS: Mapping[str, int] = {"etrn": 25, "atrn": 366}
+"""The same of each protocol of a call."""
 
 
 class Section(BaseModel):
@@ -46,23 +60,47 @@ class Section(BaseModel):
 class Listen(Section):
     """An address that is listened on. There must be one at least; write `[[listen]]` once for each."""
 
-    address: Annotated[HostPort, words.ADDRESS]
-    """An address of this host and a port (25 where none is written). `0.0.0.0` is all of IPv4, `[::]` all of IPv6."""
-    service: Annotated[str, choice("mx", later=("submission", "odmr", "lmtp"))] = "mx"
-    """What is spoken there: `mx` is SMTP with ETRN."""
-    tls: Annotated[str, choice("starttls", "off", later=("implicit",))] = "starttls"
-    """Whether STARTTLS is offered."""
+    address: Annotated[HostPort, words.ADDRESS.like("0.0.0.0:25")]
+    """An address of this host and a port; where none is written the service's own: 25, 587 (465 with implicit TLS), or
+    366. `0.0.0.0` is all of IPv4, `[::]` all of IPv6."""
+    service: Annotated[str, choice("mx", "submission", "odmr", later=("lmtp",))] = "mx"
+    """What is spoken there. `mx`: mail from other servers, and ETRN. `submission`: mail from users, who log in first
+    and send from their own domains only. `odmr`: ATRN for customers, who log in first (RFC 2645)."""
+    tls: Annotated[str, choice("starttls", "implicit", "off")] = "starttls"
+    """Whether STARTTLS is offered, or TLS comes before the greeting, or there is none."""
+    require_tls: Annotated[bool, BOOLEAN] = False
+    """Whether TLS must come before anything that matters."""
+    auth_in_clear: Annotated[bool, BOOLEAN] = False
+    """Whether passwords may be shown before TLS. Without it they may on loopback only; CRAM-MD5, which shows none, is
+    offered at `odmr` in any case (RFC 2645 §5.1.1)."""
+    proxy_from: Annotated[tuple[Network, ...], many(words.NETWORK, ["192.0.2.10"])] = ()
+    """Load balancers that say with the PROXY protocol, version 2, for whom they connect: their connections must begin
+    with it, and no others may."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_port(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        listen = handler(data)
+        if listen.address.port != words.NO_PORT:
+            return listen
+        port = PORTS[listen.service, _IMPLICIT if listen.tls == _IMPLICIT else _STARTTLS]
+        return listen.model_copy(update={"address": replace(listen.address, port=port)})
+
+    @property
+    def takes_logins(self) -> bool:
+        """Whether it is for those who log in."""
+        return self.service in ("submission", "odmr")
 
 
 class Tls(Section):
-    """The certificate that this host shows."""
+    """The certificate that this host shows, and who vouches for others'."""
 
     certificate: Annotated[Path | None, words.PEM] = None
     """The certificate and its chain. Without it a self-signed pair is made in the data folder at first start."""
     key: Annotated[Path | None, words.PEM.like("key.pem")] = None
     """The certificate's private key. Set both or none."""
-    client_ca: Annotated[Path | None, words.FILE.like("clients.pem")] = None
-    """Which authorities may vouch for client certificates. Read, but not in force yet."""
+    client_ca: Annotated[Path | None, words.PEM.like("clients.pem")] = None
+    """Which authorities may vouch for the names in client certificates. Fingerprints need none."""
 
 
 class LimitsSettings(Section):
@@ -70,14 +108,28 @@ class LimitsSettings(Section):
 
     message_size: Annotated[int, size("1KB", "2GB")] = 50 << 20
     """The longest message that is taken. RFC 5321 §4.5.3.1.7 asks for 64 KB at least."""
-    connections: Annotated[int, whole(1, 100_000, 2000)] = 2000
-    """How many connections each listener has at once; further ones are told to come again later."""
+    header_size: Annotated[int, size("1KB", "64MB", "256KB")] = 256 << 10
+    """The longest header section of a message that is taken; a longer one is refused with 552 5.6.0."""
     recipients: Annotated[int, whole(1, MAX_ITEMS_PER_MESSAGE, 1000)] = 1000
     """How many recipients one message may have. RFC 5321 §4.5.3.1.8 asks for 100 at least."""
-    command_timeout: Annotated[float, duration("1s", "1h", "5m")] = 300.0
-    """How long a peer may be silent before the connection is closed (RFC 5321 §4.5.3.2.7: 5 minutes)."""
     hops: Annotated[int, whole(1, 1000, 50)] = 50
     """How many Received fields a message may have before it is taken to be in a loop."""
+    connections: Annotated[int, whole(1, 100_000, 2000)] = 2000
+    """How many connections there may be at once, at all listeners together; further ones are told to come again
+    later."""
+    reserved: Annotated[int, whole(0, 100_000, 100)] = 100
+    """How many of these are kept for networks from which sites come: those in `release_from`, and those from which
+    somebody has logged in lately. Half of them at most are kept, whatever this says."""
+    connections_per_address: Annotated[int, whole(1, 100_000, 50)] = 50
+    """How many of these one IPv4 address, or one IPv6 network of 64 bits, may have."""
+    connection_rate: Annotated[int, whole(1, 100_000, 20)] = 20
+    """How many connections a second it may begin; three times as many at once."""
+    command_timeout: Annotated[float, duration("1s", "1h", "5m")] = 300.0
+    """How long a peer may be silent before the connection is closed (RFC 5321 §4.5.3.2.7: 5 minutes)."""
+    min_rate: Annotated[int, size("1", "1MB", "500")] = 500
+    """How many octets a second must come, inside a command or a message, for that time to go on."""
+    auth_failures: Annotated[int, whole(1, 10_000, 10)] = 10
+    """How many wrong logins in ten minutes an address, or a name, may have before each further one is refused."""
     ahead_messages: Annotated[int, whole(1, 100_000, 500)] = 500
     """How many messages a release sends ahead of their replies: as many may arrive twice when a link is cut."""
     ahead_octets: Annotated[int, size("1KB", "1GB", "4MB")] = 4 << 20
@@ -96,8 +148,10 @@ class Hold(Section):
     """Says which of the four kinds of domain this is."""
     next_hop: Annotated[NextHop, words.HELD_HOP]
     """Where released mail goes. `caller`: to the address that asked, which takes a login or a certificate as proof."""
-    release_from: Annotated[tuple[Grant, ...], many(words.GRANT, ["192.0.2.25", "192.0.2.64/26"])] = ()
-    """Who may have the mail released, here and by ETRN. Without it nobody may but the operator."""
+    release_from: Annotated[tuple[Grant, ...], many(words.GRANT, ["192.0.2.25", "user:test", "cert:site.example"])] = ()
+    """Who may have the mail released by ETRN, and by ATRN those who log in or show a certificate: addresses, networks,
+    users, and client certificates by fingerprint or by a name that an authority of `tls.client_ca` has put there.
+    Without it nobody may but the operator, and users whose own domain it is."""
     group: Annotated[str | None, words.GROUP] = None
     """`ETRN #customers` releases all held domains of this group that the caller may release."""
     order: Annotated[Order, choice(*Order, into=Order)] = Order.PRIORITY
@@ -111,6 +165,9 @@ class Hold(Section):
     is refused with 550 5.1.1, mail for postmaster never. Without it mail for any local part is taken."""
     tls: Annotated[str, _PEER_TLS] = "opportunistic"
     """Encryption towards the next hop: where offered; always; always and with a certificate that is trusted."""
+    tls_pin: Annotated[tuple[str, ...], _PINS] = ()
+    """The SHA-256 of the public key that the next hop must show, or several of which it must show one. `tls` has to be
+    `required` then, for which the key is enough, or `verify`, which asks for a trusted certificate besides."""
     counts: Annotated[bool, BOOLEAN] = True
     """Whether the answer to ETRN says how many messages wait (253), or only that some do (252)."""
     etrn_empty: Annotated[int, choice(251, 250)] = 251
@@ -126,6 +183,9 @@ class Relay(Section):
     """Where it goes: to a smart host, or as the MX records say. MX look-ups come later; until then such mail waits."""
     tls: Annotated[str, _PEER_TLS] = "opportunistic"
     """Encryption towards the next hop: where offered; always; always and with a certificate that is trusted."""
+    tls_pin: Annotated[tuple[str, ...], _PINS] = ()
+    """The SHA-256 of the public key that the next hop must show, or several of which it must show one. `tls` has to be
+    `required` then, for which the key is enough, or `verify`, which asks for a trusted certificate besides."""
 
 
 class Deliver(Section):
@@ -164,14 +224,22 @@ class Reject(Section):
 
 
 class User(Section):
-    """A login. Read, but not in force yet: logins come with a later release."""
+    """A login, by its name, which is compared without case. `restante user` keeps others in the store."""
 
-    password: Annotated[str, words.HASH]
-    """The password's hash."""
-    secret_file: Annotated[Path | None, words.FILE.like("test.cram")] = None
-    """A file with a secret of its own for CRAM-MD5."""
+    password: Annotated[str | None, proofs.HASH] = None
+    """The password's hash, for PLAIN and LOGIN; `restante password` makes it."""
+    scram: Annotated[ScramKeys | None, proofs.SCRAM] = None
+    """The password's keys for SCRAM-SHA-256; `restante password` makes them."""
+    secret: Annotated[str | None, proofs.SECRET] = None
+    """A secret for CRAM-MD5, which is generated, and is not the password."""
+    secret_file: Annotated[proofs.SecretFile | None, proofs.SECRET_FILE] = None
+    """The same, on the first line of a file."""
+    certificates: Annotated[tuple[str, ...], many(proofs.CERTIFICATE)] = ()
+    """Client certificates with which EXTERNAL logs in as this user: fingerprints, or names in certificates that an
+    authority of `tls.client_ca` has issued. Each is one user's alone."""
     domains: Annotated[tuple[DomainName, ...], many(words.DOMAIN)] = ()
-    """The domains that this user may send from and release."""
+    """The domains that this user may send from, and may release where they are held here, as if `release_from` of each
+    named the user."""
 
 
 class MayRelay(Section):
@@ -184,12 +252,13 @@ class MayRelay(Section):
 class Call(Section):
     """An office to call, where this host is online only at times. The table's name is the call's."""
 
-    host: Annotated[HostPort, words.ADDRESS.like("office.example:25")]
-    """The office."""
-    protocol: Annotated[str, choice("etrn", later=("atrn",))] = "etrn"
-    """How its mail is asked for."""
+    host: Annotated[HostPort, words.ADDRESS]
+    """The office; the port is 25, or 366 for `atrn`, where none is written."""
+    protocol: Annotated[str, choice("etrn", "atrn")] = "etrn"
+    """How its mail is asked for. `etrn`: the office sends it to where it knows that we are. `atrn`: over the connection
+    that we have made (RFC 2645), which works from behind a NAT too, and takes a login."""
     domains: Annotated[tuple[DomainName, ...], many(words.DOMAIN)] = ()
-    """Our domains that the office holds, to be released towards us."""
+    """Our domains that the office holds, to be released towards us. With `atrn` none means all that are ours there."""
     schedule: Annotated[tuple[str, ...], many(words.EXPRESSION, most=100, may_be_one=True)] = ()
     """When to call, in local time. A call that was missed while this host was off is made up once."""
     on: Annotated[tuple[str, ...], many(choice("link-up"), may_be_one=True)] = ()
@@ -208,10 +277,25 @@ class Call(Section):
     """Domains held here whose mail goes out while the link is up; `*` is all of them, the entry `*` included."""
     tls: Annotated[TlsLevel, choice(*TlsLevel, into=TlsLevel, example="opportunistic")] = TlsLevel.OPPORTUNISTIC
     """Encryption towards the office: never; where offered; always; always and with a certificate that is trusted."""
+    tls_pin: Annotated[tuple[str, ...], _PINS] = ()
+    """The SHA-256 of the public key that the office must show, or several of which it must show one. `tls` has to be
+    `required` then, for which the key is enough, or `verify`, which asks for a trusted certificate besides."""
     user: Annotated[str | None, words.LOGIN] = None
-    """The name to log in with. Read, but not in force yet."""
+    """The name to log in with."""
     password_file: Annotated[Path | None, words.FILE.like("office.password")] = None
-    """A file whose first line is the password. Read, but not in force yet."""
+    """A file whose first line is the password. It is read at each call."""
+    certificate: Annotated[Path | None, words.PEM.like("site.pem")] = None
+    """The certificate that we show the office, which may take it as a login."""
+    key: Annotated[Path | None, words.PEM.like("site.key")] = None
+    """The certificate's private key. Set both or none."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_port(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        call = handler(data)
+        if call.host.port != words.NO_PORT:
+            return call
+        return call.model_copy(update={"host": replace(call.host, port=CALL_PORTS[call.protocol])})
 
 
 class Admin(Section):
@@ -244,7 +328,7 @@ class Settings(Section):
     tls: Tls = Tls()
     limits: LimitsSettings = LimitsSettings()
     domains: dict[Annotated[str, words.ENTRY_NAME], Annotated[Domain, Field(discriminator="action")]] = {}
-    users: dict[Annotated[str, words.NAME], User] = {}
+    users: dict[Annotated[str, proofs.LOGIN_NAME], User] = {}
     relay: MayRelay = MayRelay()
     calls: dict[Annotated[str, words.NAME], Call] = {}
     admin: Admin | None = None
@@ -253,11 +337,6 @@ class Settings(Section):
     def held(self) -> dict[str, Hold]:
         """The held entries, `*` among them, in the file's order."""
         return {name: domain for name, domain in self.domains.items() if isinstance(domain, Hold)}
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was read and is not in force, or is probably not meant so: a line for each, for people."""
-        return tuple(_notes(self))
 
 
 SECTIONS: Mapping[str, type[Section]] = {
@@ -270,44 +349,3 @@ SECTIONS: Mapping[str, type[Section]] = {
     "admin": Admin,
 }
 """The model of each table, but for `domains`: ACTIONS has those."""
-
-
-def _notes(settings: Settings) -> Iterator[str]:
-    if settings.tls.client_ca is not None:
-        yield "tls.client_ca: not in force yet: client certificates come with a later release"
-    for name, domain in settings.domains.items():
-        for key, note in _domain_notes(domain):
-            yield f"{write_key(('domains', name, key))}: {note}"
-    if settings.users:
-        yield "users: not in force yet: logins come with a later release"
-    for name, call in settings.calls.items():
-        for key, note in _call_notes(settings, call):
-            yield f"{write_key(('calls', name, key))}: {note}"
-    if settings.admin is not None:
-        yield "admin: not in force yet: the web page comes with a later release"
-
-
-def _domain_notes(domain: Domain) -> Iterator[tuple[str, str]]:
-    if isinstance(domain, Relay) and isinstance(domain.next_hop, ByMx):
-        yield "next_hop", "MX look-ups come with a later release; until then this mail waits"
-    if not isinstance(domain, Hold):
-        return
-    if isinstance(domain.next_hop, Caller):
-        yield "next_hop", "logins come with a later release; until then nobody can prove to be the caller"
-    for grant in domain.release_from:
-        if grant.network is None:
-            who = f"user:{grant.login}" if grant.login is not None else f"cert:{grant.certificate}"
-            yield "release_from", f"{who} is not in force yet: logins and certificates come with a later release"
-    if "expire" in domain.model_fields_set:
-        yield "expire", "not in force yet: nothing expires"
-    if domain.quota is not None:
-        yield "quota", "not in force yet"
-
-
-def _call_notes(settings: Settings, call: Call) -> Iterator[tuple[str, str]]:
-    for domain in call.domains:
-        if not isinstance(settings.domains.get(domain, settings.domains.get(EVERY_OTHER)), Deliver):
-            yield "domains", f"{domain} has no mailboxes here: what the office sends for it is not delivered here"
-    for key in ("user", "password_file"):
-        if getattr(call, key) is not None:
-            yield key, "not in force yet: logins come with a later release"

@@ -22,6 +22,7 @@ from restante.smtp.node import parse_group
 MAX_REPLY_TEXT = 400
 MAX_USER = 64  # octets; RFC 5321 §4.5.3.1.1
 MAX_SHOWN_LINES = 50
+NO_PORT = 0  # until it is known what is spoken there
 FINAL_HOST = "host, host:port or [v6]:port"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -136,13 +137,6 @@ def parse_login(text: str) -> str:
     return text
 
 
-def parse_hash(text: str) -> str:
-    """A password's hash. Raises ValueError; a password in clear is none."""
-    if not (text.startswith("$argon2id$") and text.isascii() and text.isprintable() and " " not in text):
-        raise ValueError("not a hash")
-    return text
-
-
 def existing(path: Path) -> Path:
     """A file that is there. Raises Unfit; what may not be looked at is left to who opens it."""
     try:
@@ -214,7 +208,12 @@ ENTRY_NAME = Value(
 HELD_ENTRY = Value(
     kind='held domain or "*"', allowed='a held domain of ours, or "*"', example="*", parse=parse_entry_name
 )
-ADDRESS = Value(kind="address and port", allowed=FINAL_HOST, example="0.0.0.0:25", parse=HostPort.parse)
+ADDRESS = Value(
+    kind="address and port",
+    allowed=FINAL_HOST,
+    example="office.example:25",
+    parse=lambda text: HostPort.parse(text, default_port=NO_PORT),
+)
 ADMIN_ADDRESS = Value(
     kind="address and port",
     allowed=FINAL_HOST,
@@ -231,8 +230,8 @@ RELAY_HOP = Value(
     kind='"mx", host, host:port or [v6]:port', allowed=f'{FINAL_HOST}, or "mx"', example="mx", parse=parse_relay_hop
 )
 GRANT = Value(
-    kind="address, network, user:NAME or cert:SHA256",
-    allowed="an address, a network, user:NAME or cert:SHA256",
+    kind="address, network, user:NAME, cert:SHA256 or cert:NAME",
+    allowed="an address, a network, user:NAME, cert:SHA256 or cert:NAME",
     example="192.0.2.25",
     parse=parse_grant,
 )
@@ -273,13 +272,6 @@ EXPRESSION = Value(
 )
 ARGUMENT = Value(kind="text", allowed="a text that is not empty", example="pon", parse=parse_argument)
 LOGIN = Value(kind="text", allowed="a text on one line, not empty", example="test", parse=parse_login)
-HASH = Value(
-    kind="hash",
-    allowed="a hash that begins with $argon2id$",
-    example="$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$aGFzaA",
-    parse=parse_hash,
-    is_secret=True,
-)
 FOLDER = Value(kind="path", allowed="the path of a folder", example="/var/lib/restante", parse=Path, is_file=True)
 FILE = Value(kind="path", allowed="the path of a file", example="secret.txt", parse=Path, is_file=True)
 PEM = Value(kind="path", allowed="the path of a file in PEM form", example="cert.pem", parse=existing, is_file=True)

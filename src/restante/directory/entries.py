@@ -1,7 +1,8 @@
-"""What this host knows of domains: an entry for each, by its action, in a snapshot that is swapped whole.
+"""What this host knows of domains and logins, in a snapshot that is swapped whole: an entry for each, by its action.
 
 Nothing in here changes after it was built; a reload builds a new Directory. Look-ups cost the same for one domain
-and for a hundred thousand. A grant says which principal may release; nobody may until somebody is named.
+and for a hundred thousand. A grant says which principal may release; nobody may until somebody is named, as a grant
+of the domain's or by naming the domain as a user's own.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from restante.directory.users import User
 from restante.model import DomainName, HostPort, IPAddress, Mailbox, NextHop, Order, Principal
+from restante.smtp.address import AddressError, parse_domain
 
 EVERY_OTHER = "*"
 """The name of the entry for domains that have none of their own."""
@@ -25,9 +28,31 @@ class GrantError(ValueError):
     """Text that is no grant."""
 
 
+def is_fingerprint(certificate: str) -> bool:
+    """Which of the two parse_certificate() gave. No name is one: a label has 63 characters at most."""
+    return _FINGERPRINT.fullmatch(certificate) is not None
+
+
+def parse_certificate(text: str) -> str:
+    """What a client certificate is known by: its SHA-256 as lower-case hex (colons are allowed), or a DNS name in it.
+
+    Raises GrantError.
+    """
+    digest = text.replace(":", "").lower()
+    if is_fingerprint(digest):
+        return digest
+    try:
+        name = parse_domain(text)
+    except AddressError:
+        name = DomainName("[")
+    if name.startswith("[") or "." not in name:  # half a fingerprint is a label
+        raise GrantError(f"{text!r} is not a SHA-256 fingerprint (64 hexadecimal digits) or a DNS name")
+    return name
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Who may release: exactly one of a network, a login, a TLS client certificate's SHA-256 in lower-case hex."""
+    """Who may release: exactly one of a network, a login, a TLS client certificate (see parse_certificate)."""
 
     network: Network | None = None
     login: str | None = None
@@ -35,19 +60,23 @@ class Grant:
 
     @staticmethod
     def parse(text: str) -> Grant:
-        """`192.0.2.0/24`, an address, `user:NAME`, `cert:SHA256`. Raises GrantError."""
+        """`192.0.2.0/24`, an address, `user:NAME`, `cert:SHA256`, `cert:NAME`. Raises GrantError."""
         kind, colon, rest = text.partition(":")
         if colon and kind == "user" and rest:
-            return Grant(login=rest)
+            return Grant(login=rest.casefold())
         if colon and kind == "cert":
-            digest = rest.replace(":", "").lower()
-            if not _FINGERPRINT.fullmatch(digest):
-                raise GrantError(f"{rest!r} is not a SHA-256 fingerprint (64 hexadecimal digits)")
-            return Grant(certificate=digest)
+            return Grant(certificate=parse_certificate(rest))
         try:
             return Grant(network=ipaddress.ip_network(text))
         except ValueError as error:
-            raise GrantError(f"{text!r} is not an address, network, user:NAME or cert:SHA256 ({error})") from None
+            raise GrantError(
+                f"{text!r} is not an address, network, user:NAME, cert:SHA256 or cert:NAME ({error})"
+            ) from None
+
+    @property
+    def needs_proof(self) -> bool:
+        """Whether it names who has proved to be somebody, not who has an address."""
+        return self.network is None
 
     def covers(self, principal: Principal) -> bool:
         """Whether the principal is who this grant names."""
@@ -55,7 +84,14 @@ class Grant:
             return principal.address in self.network
         if self.login is not None:
             return principal.login == self.login
-        return principal.certificate is not None and principal.certificate == self.certificate
+        return self.certificate is not None and (
+            self.certificate == principal.certificate or self.certificate in principal.certificate_names
+        )
+
+    def __str__(self) -> str:
+        if self.network is not None:
+            return str(self.network)
+        return f"user:{self.login}" if self.login is not None else f"cert:{self.certificate}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +120,10 @@ class Held:
     etrn_empty: int = 251
     recipients: Recipients | None = None
     tls: str = "opportunistic"
+    tls_pin: tuple[str, ...] = ()
+    """Keys of which the next hop must show one."""
+    owners: frozenset[str] = frozenset()
+    """The users whose own domain this is: they may release it too. Directory fills it in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +133,8 @@ class Relayed:
     name: str
     next_hop: NextHop
     tls: str = "opportunistic"
+    tls_pin: tuple[str, ...] = ()
+    """Keys of which the next hop must show one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,24 +160,52 @@ Entry = Held | Relayed | Delivered | Rejected
 
 
 class Directory:
-    """All entries, by name, by group and by next hop, and who may relay."""
+    """All entries, by name, by group and by next hop; all users, by name and by certificate; and who may relay.
 
-    def __init__(self, hostname: str, entries: Iterable[Entry], relay_from: Iterable[Network] = ()) -> None:
+    What is held for a domain that users call their own has them as its owners.
+    """
+
+    def __init__(
+        self,
+        hostname: str,
+        entries: Iterable[Entry],
+        relay_from: Iterable[Network] = (),
+        users: Iterable[User] = (),
+    ) -> None:
         self.hostname = hostname
         self.relay_from = tuple(relay_from)
         self._entries: dict[str, Entry] = {entry.name: entry for entry in entries}
+        self._users = {user.name: user for user in users}
+        self._logins: dict[str, set[str]] = {}
         self._groups: dict[str, list[Held]] = {}
         self._next_hops: dict[IPAddress, list[Held]] = {}
         self._below: dict[str, list[Held]] = {}
+        self._proofs: dict[Grant, list[Held]] = {}
+        self._give_owners()
         for entry in self._entries.values():
             if isinstance(entry, Held):
                 self._index(entry)
+
+    def _give_owners(self) -> None:
+        owners: dict[str, set[str]] = {}  # by domain
+        for user in self._users.values():
+            assert user.name == user.name.casefold(), user.name
+            for certificate in user.certificates:
+                self._logins.setdefault(certificate, set()).add(user.name)
+            for domain in user.domains:
+                owners.setdefault(domain, set()).add(user.name)
+        for held, names in owners.items():
+            if isinstance(entry := self._entries.get(held), Held):
+                self._entries[held] = replace(entry, owners=frozenset(names))
 
     def _index(self, entry: Held) -> None:
         if entry.group is not None:
             self._groups.setdefault(entry.group, []).append(entry)
         if isinstance(entry.next_hop, HostPort) and (address := entry.next_hop.address) is not None:
             self._next_hops.setdefault(address, []).append(entry)
+        for grant in {*entry.grants, *(Grant(login=owner) for owner in entry.owners)}:
+            if grant.needs_proof:
+                self._proofs.setdefault(grant, []).append(entry)
         if entry.name != EVERY_OTHER:
             labels = entry.name.split(".")
             for start in range(len(labels)):
@@ -155,6 +225,27 @@ class Directory:
     def entry_for(self, domain: DomainName) -> Entry | None:
         """What decides about mail for a domain: its own entry, else `*`, else None."""
         return self._entries.get(domain) or self._entries.get(EVERY_OTHER)
+
+    @property
+    def users(self) -> Mapping[str, User]:
+        """All users, by their names in lower case."""
+        return MappingProxyType(self._users)
+
+    def user(self, name: str) -> User | None:
+        """The user of a name, in whatever case somebody has written it."""
+        return self._users.get(name.casefold())
+
+    def users_of_certificate(self, certificate: str) -> frozenset[str]:
+        """The names of the users whom a fingerprint, or a DNS name of a certificate, proves."""
+        return frozenset(self._logins.get(certificate, ()))
+
+    def granted_to(self, principal: Principal) -> tuple[Held, ...]:
+        """The held entries that what the principal has proved was granted, by its own domains or by grants."""
+        proofs = [Grant(login=principal.login)] if principal.login is not None else []
+        certificates = [principal.certificate, *principal.certificate_names]
+        proofs += [Grant(certificate=certificate) for certificate in certificates if certificate is not None]
+        found = (entry for proof in proofs for entry in self._proofs.get(proof, ()))
+        return tuple({entry.name: entry for entry in found}.values())
 
     def in_group(self, group: str) -> tuple[Held, ...]:
         """The held entries of a group."""

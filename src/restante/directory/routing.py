@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from restante.directory.entries import EVERY_OTHER, Delivered, Directory, Entry, Held, Rejected, Relayed
-from restante.directory.rights import may_relay
+from restante.directory.rights import UNNAMED, may_relay
 from restante.model import DomainName, Mailbox, Principal
 
 
@@ -44,16 +44,22 @@ class DomainRejected:
 Refusal = UnknownUser | RelayDenied | DomainRejected
 
 
-def route(directory: Directory, mailbox: Mailbox, principal: Principal) -> Destination | Refusal:
-    """What is done with mail for a mailbox that this principal sends."""
+def route(
+    directory: Directory, mailbox: Mailbox, principal: Principal, reverse_path: Mailbox | None = UNNAMED
+) -> Destination | Refusal:
+    """What is done with mail for a mailbox that this principal sends under that reverse-path.
+
+    Without a reverse-path a login is of no use to it (rights.may_relay).
+    """
     if not mailbox.domain:
         mailbox = _ours(directory, mailbox)
     entry = directory.entry_for(mailbox.domain) if mailbox.domain else None
     if isinstance(entry, Rejected):
         return DomainRejected(entry.text)
-    if entry is None or (entry.name == EVERY_OTHER and not may_relay(directory, principal)):
+    if entry is None:
         return RelayDenied()
-    if isinstance(entry, Relayed) and not may_relay(directory, principal):
+    is_elsewhere = isinstance(entry, Relayed) or entry.name == EVERY_OTHER
+    if is_elsewhere and not may_relay(directory, principal, reverse_path):
         return RelayDenied()
     if not _is_known(entry, mailbox):
         return UnknownUser()
