@@ -13,8 +13,9 @@ import gc
 import os
 import resource
 import signal
-import ssl
+from collections.abc import Iterator
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 
 import uvloop
@@ -25,26 +26,36 @@ from restante.admin.steering import Process, Steering
 from restante.calls.plan import CallMeans
 from restante.calls.schedule import Caller
 from restante.clock import SystemClock
-from restante.config.load import ConfigError, Problem, directory_of, load, plans_of
+from restante.config.load import ConfigError, Problem, directory_of, folder_of, load, plans_of
+from restante.config.notes import notes_of
 from restante.config.settings import Listen, Settings
-from restante.directory.entries import Delivered, Entry, Rejected
+from restante.config.watch import StoreWatch
+from restante.directory.entries import Delivered, Directory, Entry, Held, Network, Rejected
 from restante.directory.routing import users_for
 from restante.errors import RestanteError
 from restante.facts import ConfigurationReloaded
+from restante.logins.check import Logins
+from restante.logins.disguise import load_disguise
+from restante.logins.guesses import GuessLimits
 from restante.model import ByMx, HostPort, Mailbox
 from restante.model import Caller as ToCaller
 from restante.net.asyncio_stream import AsyncioStream
 from restante.net.dial import dial
+from restante.net.door import Door, Guest, Rules
 from restante.net.listen import Listener
-from restante.net.tls import TlsLevel, self_signed, server_context
+from restante.net.networks import Networks
+from restante.net.renewal import Renewed, ServerFiles
+from restante.net.stream import StreamClosed, StreamTimeout
+from restante.net.tls import ServerContext, TlsLevel, TlsPolicy, self_signed
 from restante.observe import log
 from restante.observe.feed import FactFeed
 from restante.release.requests import NoSuchEntry, Releases
 from restante.server.session import Limits, Services, Session
 from restante.smtp.client import Ahead
+from restante.smtp.services import Service
 from restante.spool.spool import Spool
 from restante.store.disk import Disk, make_folders
-from restante.store.sqlite import open_spool
+from restante.store.sqlite import open_spool_apart
 from restante.transport.maildir import MaildirCarrier
 from restante.transport.outcome import Carrier
 from restante.transport.smtp import SmtpCarrier, SmtpMeans
@@ -99,16 +110,19 @@ class App:
         self._directory = directory_of(settings)
         self._clock = SystemClock()
         self._facts = FactFeed()
+        self._door = Door(Rules())
         self._listeners: dict[Listen, Listener] = {}
         self._sessions: dict[Session, AsyncioStream] = {}
         self._octets_of_ended = 0
-        self._tls: ssl.SSLContext | None = None
+        self._tls: Renewed | None = None
         self._started = self._clock.wall()
         self._stopped = asyncio.Event()
+        self._logins: Logins | None = None
         self._spool: Spool | None = None
         self._releases: Releases | None = None
         self._caller: Caller | None = None
         self._control: ControlServer | None = None
+        self._watch: StoreWatch | None = None
         self._reloading: asyncio.Task[tuple[str, ...]] | None = None  # kept, for the loop does not
 
     async def start(self) -> None:
@@ -118,15 +132,24 @@ class App:
         self._facts.subscribe(log.log_fact)
         _allow_many_files()
         _make_private(self._settings.data)
-        for note in self._settings.notes:
+        self._watch = StoreWatch(self._settings.data, folder_of(self._file))
+        self._directory = await self._watch.build(self._settings)
+        self._door.rules = _rules(self._settings, self._directory)
+        for problem in self._watch.problems:
+            log.say("configuration problem", level="error", problem=str(problem))
+        for note in notes_of(self._settings, self._directory):
             log.say("note", text=note)
         self._tls = self._server_context(self._settings)
-        self._spool = await open_spool(
+        guesses = GuessLimits.of(self._settings.limits.auth_failures)
+        self._logins = Logins(lambda: self._directory, self._clock, load_disguise(self._settings.data), guesses)
+        self._spool = await open_spool_apart(
             self._settings.data / "spool", wall=self._clock.wall, announce=self._facts.announce
         )
         self._releases = self._make_releases(self._spool)
         self._caller = Caller(
-            plans_of(self._settings), self._call_means(self._releases), state=self._settings.data / "calls.json"
+            plans_of(self._settings, self._directory),
+            self._call_means(self._releases),
+            state=self._settings.data / "calls.json",
         )
         await self._listen(self._settings)
         self._control = ControlServer(self._settings.data / SOCKET, self._steering())
@@ -138,6 +161,7 @@ class App:
         ):
             loop.add_signal_handler(number, do)
         self._caller.start()
+        self._watch.start(self._store_changed, self._clock)
         self._releases.wake_all()
         gc.collect()
         gc.set_threshold(25_000, 20, 50)
@@ -149,6 +173,8 @@ class App:
 
     async def stop(self) -> None:
         """Takes nothing more, lets what is on its way finish for STOP_SECONDS, and closes the spool."""
+        if self._watch is not None:
+            await self._watch.stop()
         for listener in self._listeners.values():
             await listener.close_door()
         for session in list(self._sessions):
@@ -161,6 +187,8 @@ class App:
         await asyncio.gather(*ends)
         if self._control is not None:
             await self._control.stop()
+        if self._logins is not None:
+            self._logins.close()
         if self._spool is not None:
             await self._spool.close()
 
@@ -228,20 +256,26 @@ class App:
             Ahead(limits.ahead_messages, limits.ahead_octets),
             limits.delivery_connections,
         )
-        return SmtpCarrier(target, means, TlsLevel(entry.tls))
+        return SmtpCarrier(target, means, TlsPolicy(TlsLevel(entry.tls), entry.tls_pin))
 
     def _users(self, mailbox: Mailbox) -> tuple[str, ...]:
         return users_for(self._directory, mailbox)
 
     # mail coming in
 
-    def _server_context(self, settings: Settings) -> ssl.SSLContext:
+    def _server_context(self, settings: Settings) -> Renewed:
+        """What our certificate's files make, now and when they are renewed. Raises CertificateError."""
         if settings.tls.certificate is not None and settings.tls.key is not None:
-            return server_context(settings.tls.certificate, settings.tls.key)
+            files = ServerFiles(settings.tls.certificate, settings.tls.key, settings.tls.client_ca)
+            return Renewed(files, _note)
         certificate, key, is_new = self_signed(settings.data, settings.hostname)
         if is_new:
             log.say("made a self-signed certificate", file=str(certificate))
-        return server_context(certificate, key)
+        return Renewed(ServerFiles(certificate, key, settings.tls.client_ca), _note)
+
+    def _tls_context(self) -> ServerContext:
+        assert self._tls is not None, "not before start()"
+        return self._tls.context()
 
     async def _listen(self, settings: Settings) -> None:
         """Opens the doors that are new, and closes those that are gone. Raises CannotListen: then none was opened."""
@@ -254,7 +288,13 @@ class App:
                     continue
                 if listen.address in kept_addresses:  # the same door with other manners
                     await gone[kept_addresses[listen.address]].close_door()
-                door = Listener(listen.address, partial(self._session, listen), settings.limits.connections)
+                door = Listener(
+                    listen.address,
+                    partial(self._session, listen),
+                    self._door,
+                    proxies=Networks(listen.proxy_from),
+                    announce=self._facts.announce,
+                )
                 await door.start()
                 opened[listen] = door
                 log.say("listening", address=str(listen.address), service=listen.service)
@@ -267,8 +307,14 @@ class App:
             del self._listeners[listen]
         self._listeners |= opened
 
-    async def _session(self, listen: Listen, stream: AsyncioStream) -> None:
-        session = Session(stream, self._services(listen))
+    async def _session(self, listen: Listen, stream: AsyncioStream, guest: Guest) -> None:
+        if listen.tls == "implicit":
+            guest.waiting_since = self._clock.monotonic()
+            try:
+                await stream.begin_tls(self._tls_context())
+            except (StreamClosed, StreamTimeout):
+                return
+        session = Session(stream, self._services(listen), guest)
         self._sessions[session] = stream
         try:
             await session.run()
@@ -288,8 +334,19 @@ class App:
             arrived=self._releases.arrived,
             announce=self._facts.announce,
             clock=self._clock,
-            limits=Limits(limits.message_size, limits.recipients, limits.command_timeout, limits.hops),
-            tls=(lambda: self._tls) if listen.tls == "starttls" else _no_tls,
+            limits=Limits(
+                limits.message_size,
+                limits.recipients,
+                limits.command_timeout,
+                limits.hops,
+                limits.min_rate,
+                limits.header_size,
+            ),
+            tls=self._tls_context if listen.tls == "starttls" else _no_tls,
+            service=Service(listen.service),
+            logins=self._logins,
+            tls_first=listen.require_tls,
+            passwords_in_clear=listen.auth_in_clear,
         )
 
     def _octets_in(self) -> int:
@@ -302,10 +359,12 @@ class App:
 
     async def reload(self) -> tuple[str, ...]:
         """Reads the configuration again; the problems, or none when it is in force."""
+        assert self._watch is not None
         try:
             settings = load(self._file)
             self._check_fixed(settings)
             context = self._server_context(settings)
+            directory = await self._watch.build(settings, afresh=True)
             await self._listen(settings)
         except ConfigError as error:
             return self._reloaded(tuple(str(problem) for problem in error.problems))
@@ -313,12 +372,36 @@ class App:
             return self._reloaded((str(error),))
         self._settings = settings
         self._tls = context
-        self._directory = directory_of(settings)
+        assert self._logins is not None
+        self._logins.guesses.limits = GuessLimits.of(settings.limits.auth_failures)
+        self._use(directory)
+        if self._watch.problems:
+            self._store_read()
+        return self._reloaded(())
+
+    def _use(self, directory: Directory) -> None:
+        """From now on this is what is known of domains and users."""
         assert self._releases is not None
         assert self._caller is not None
-        self._caller.replace_plans(plans_of(settings))
+        self._directory = directory
+        self._door.rules = _rules(self._settings, directory)
+        self._caller.replace_plans(plans_of(self._settings, directory))
         self._releases.wake_all()
-        return self._reloaded(())
+
+    async def _store_changed(self) -> None:
+        """Reads what has changed of the users and domains in the store. Raises BookUnusable."""
+        assert self._watch is not None
+        settings = None
+        while settings is not self._settings:  # else a reload has come between
+            settings = self._settings
+            directory = await self._watch.build(settings)
+        self._use(directory)
+        self._store_read()
+
+    def _store_read(self) -> None:
+        assert self._watch is not None
+        problems = tuple(str(problem) for problem in self._watch.problems)
+        self._facts.announce(ConfigurationReloaded(str(self._watch.file), problems))
 
     def _check_fixed(self, settings: Settings) -> None:
         """What cannot change in a running server has not changed. Raises ConfigError."""
@@ -334,6 +417,40 @@ class App:
     def _reloaded(self, problems: tuple[str, ...]) -> tuple[str, ...]:
         self._facts.announce(ConfigurationReloaded(str(self._file), problems))
         return problems
+
+
+def _rules(settings: Settings, directory: Directory) -> Rules:
+    """What the door holds to."""
+    limits = settings.limits
+    return Rules(
+        connections=limits.connections,
+        per_address=limits.connections_per_address,
+        rate=limits.connection_rate,
+        reserved=limits.reserved,
+        descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        sites=Networks((*_site_networks(directory), *_office_networks(settings))),
+        own=Networks(directory.relay_from),
+    )
+
+
+def _site_networks(directory: Directory) -> Iterator[Network]:
+    """Where sites come from: what is granted, and where their mail goes."""
+    for entry in directory.entries():
+        if isinstance(entry, Held):
+            yield from (grant.network for grant in entry.grants if grant.network is not None)
+            if isinstance(entry.next_hop, HostPort) and (address := entry.next_hop.address) is not None:
+                yield ip_network(address)
+
+
+def _office_networks(settings: Settings) -> Iterator[Network]:
+    """Offices that are written as an address; those with a name are not looked up for this."""
+    for call in settings.calls.values():
+        if (address := call.host.address) is not None:
+            yield ip_network(address)
+
+
+def _note(text: str) -> None:
+    log.say("note", text=text)
 
 
 def _no_tls() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from restante.model import DomainName, ItemId, MessageId, Principal
+from restante.model import DomainName, IPAddress, ItemId, MessageId, Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,38 @@ class MessageAccepted:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionRefused:
+    """A connection was turned away at the door; so many were since this was last told."""
+
+    address: IPAddress
+    reason: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
 class CommandRefused:
     """A peer was told 4yz or 5yz."""
 
     principal: Principal
     command: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """A peer has proven who it is (RFC 4954)."""
+
+    principal: Principal
+    mechanism: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRefused:
+    """A login failed. `login` is who was claimed, as far as known; `why` is more than the peer was told."""
+
+    principal: Principal
+    login: str
+    why: str
     reply: str
 
 
@@ -185,7 +212,10 @@ class SpoolMended:
 
 Fact = (
     MessageAccepted
+    | ConnectionRefused
     | CommandRefused
+    | LoggedIn
+    | LoginRefused
     | ReleaseDecided
     | ReleaseStarted
     | ItemDelivered

@@ -7,9 +7,7 @@ can be counted wherever it comes to lie.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import ipaddress
-import ssl
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,8 +21,9 @@ from restante.facts import Fact, ItemDelivered, ItemFailed
 from restante.model import DomainName, Envelope, HostPort, ItemId, Mailbox, MessageId, Principal, Recipient, ReleaseView
 from restante.net.asyncio_stream import AsyncioStream
 from restante.net.dial import dial
+from restante.net.door import Door, Guest, Rules
 from restante.net.listen import Listener
-from restante.net.tls import TlsLevel
+from restante.net.tls import ServerContext, TlsLevel, TlsPolicy
 from restante.release.requests import NothingWaiting, Queued, Releases, Started
 from restante.server.session import Limits, Services, Session
 from restante.smtp.node import DomainNode
@@ -71,7 +70,7 @@ class Office:
         self.releases = Releases(
             spool=spool,
             directory=lambda: directory,
-            carriers=lambda _entry, _to: SmtpCarrier(next_hop, means, tls),
+            carriers=lambda _entry, _to: SmtpCarrier(next_hop, means, TlsPolicy(tls)),
             announce=self.facts.append,
             clock=SystemClock(),
             hostname="office.example",
@@ -88,9 +87,8 @@ class Office:
         if len(content) > INLINE_LIMIT:
             where = await self.spool.writer(message, len(content))
             await where.write(content)
-        digest = hashlib.sha256(content).digest()
         envelopes = [(TEST, Envelope(SENDER, recipients))]
-        await self.spool.accept(Arrival(message, where, len(content), digest, envelopes, time.time()))
+        await self.spool.accept(Arrival(message, where, len(content), envelopes, time.time()))
         return message
 
     async def release(self) -> ReleaseView | None:
@@ -138,7 +136,7 @@ async def office(folder: Path, next_hop: HostPort, tls: TlsLevel = TlsLevel.OPPO
 class OwnSite:
     """restante as the site: its own sessions, and a spool in which everything stays."""
 
-    def __init__(self, spool: SqliteSpool, context: ssl.SSLContext | None) -> None:
+    def __init__(self, spool: SqliteSpool, context: ServerContext | None) -> None:
         self._spool = spool
         entries: list[Entry] = [Delivered(TEST, None)]
         directory = Directory("site.example", entries)
@@ -153,9 +151,9 @@ class OwnSite:
             limits=Limits(),
             tls=lambda: context,
         )
-        self._listener = Listener(HostPort("127.0.0.1", 0), self._serve, 100)
+        self._listener = Listener(HostPort("127.0.0.1", 0), self._serve, Door(Rules()))
 
-    async def _serve(self, stream: AsyncioStream) -> None:
+    async def _serve(self, stream: AsyncioStream, _guest: Guest) -> None:
         await Session(stream, self._services).run()
 
     async def start(self) -> HostPort:
@@ -183,7 +181,7 @@ class OwnSite:
 
 
 @asynccontextmanager
-async def own_site(folder: Path, context: ssl.SSLContext | None = None) -> AsyncIterator[tuple[OwnSite, HostPort]]:
+async def own_site(folder: Path, context: ServerContext | None = None) -> AsyncIterator[tuple[OwnSite, HostPort]]:
     """A site whose spool lies in `folder`, and where it listens; with `context` it offers TLS."""
     site = OwnSite(await open_spool(folder, disk=FaultyDisk()), context)
     try:

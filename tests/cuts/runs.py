@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -170,7 +169,7 @@ async def to_own_site_with_large_ones(folder: Path, choose: Choice) -> Tally:
 async def to_own_site_by_tls(folder: Path, choose: Choice) -> Tally:
     """The same, encrypted: a cut may come into a record, and into the handshake."""
     (folder / "tls").mkdir(parents=True)
-    context: ssl.SSLContext = server_context(*self_signed(folder / "tls", "site.example")[:2])
+    context = server_context(*self_signed(folder / "tls", "site.example")[:2])
     async with own_site(folder / "site", context) as (site, at):
         return await _play(folder / "office", at, site, _Way(None), choose, tls=TlsLevel.OPPORTUNISTIC)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import itertools
 import ipaddress
 import re
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from restante.message.trace import MAX_HEADER, HopCounter, date, opening, received
+from restante.message.trace import MAX_LINE, HopCounter, date, opening, received
 from restante.model import Mailbox, MessageId, Principal
 
 PEER = Principal(ipaddress.ip_address("192.0.2.7"))
@@ -100,6 +101,7 @@ def hops(pieces: Sequence[bytes]) -> int:
     [(b"", 0), (b"Received: a\r\n", 1), (b"RECEIVED:a\r\nreceived:b\r\n\r\nbody", 2),
      (b"Subject: Received: x\r\n Received: y\r\nX-Received: z\r\n\r\n", 0),
      (b"Subject: x\r\n\r\nReceived: in the body\r\n", 0), (b"\r\nReceived: in the body\r\n", 0),
+     (b"Subject: x\r\nno field\r\nReceived: in the body\r\n", 0), (b"Received\r\nReceived: x\r\n", 0),
      (b"Subject: x\r\nReceived-SPF: pass\r\nReceived: a\r\n\r\nbody\r\n\r\nReceived: b", 1)],
 )  # fmt: skip
 def test_only_received_fields_of_the_header_are_hops(content: bytes, count: int) -> None:
@@ -115,17 +117,30 @@ LINES = st.lists(
 
 @given(LINES, st.data())
 def test_hops_are_counted_whatever_the_pieces(lines: list[bytes], data: st.DataObject) -> None:
-    """As many as lines before the first empty one begin with the field's name."""
+    """As many as lines before the first that is no field begin with the field's name."""
     content = b"".join(line + b"\r\n" for line in lines)
-    header = lines[: lines.index(b"")] if b"" in lines else lines
+    header = list(itertools.takewhile(lambda line: b":" in line[1:], lines))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(content)), max_size=8)))
     pieces = [content[a:b] for a, b in zip([0, *cuts], [*cuts, len(content)], strict=True)]
     assert hops(pieces) == sum(line.lower().startswith(b"received:") for line in header)
 
 
 def test_a_header_without_end_costs_no_end_of_time() -> None:
-    """After a megabyte nothing more is looked at."""
+    """In a line that is too long for a field nothing more is looked at."""
     counter = HopCounter()
-    counter.feed(b"Received: a\r\n" + b"X: " + b"x" * MAX_HEADER + b"\r\n")
-    counter.feed(b"Received: b\r\n")
+    counter.feed(b"Received: a\r\nX: " + b"x" * MAX_LINE + b"\r\n")
+    counter.feed(b"\r\nX: " + b"x" * MAX_LINE)
+    counter.feed(b"\r\nReceived: b\r\n")
     assert counter.hops == 1
+
+
+@given(st.lists(st.sampled_from([b"Received: a", b"Subject: x", b" folded"]), min_size=1), st.data())
+def test_a_header_section_is_as_long_as_its_fields(lines: list[bytes], data: st.DataObject) -> None:
+    """With their line ends, the last one's excepted; the body does not count."""
+    header = b"\r\n".join(lines)
+    content = header + b"\r\n\r\nbody: not a field\r\n" * 2
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(content)), max_size=8)))
+    counter = HopCounter()
+    for a, b in zip([0, *cuts], [*cuts, len(content)], strict=True):
+        counter.feed(content[a:b])
+    assert counter.header_octets == len(b"\r\n" + header)

@@ -34,8 +34,26 @@ LINES: list[tuple[Fact, str]] = [
         ),
     ),
     (
+        facts.ConnectionRefused(ANN.address, "421 4.3.2 Too many connections, try again later", 17),
+        (
+            "warning connection refused address=192.0.2.1 "
+            'reason="421 4.3.2 Too many connections, try again later" times=17'
+        ),
+    ),
+    (
         facts.CommandRefused(ANN, "RCPT TO:<x@y.example>", "550 5.7.1 no"),
         'info command refused principal=192.0.2.1 command="RCPT TO:<x@y.example>" reply="550 5.7.1 no"',
+    ),
+    (
+        facts.LoggedIn(Principal(ANN.address, login="test"), "SCRAM-SHA-256"),
+        'info logged in principal="192.0.2.1 user:test" mechanism=SCRAM-SHA-256',
+    ),
+    (
+        facts.LoginRefused(ANN, "root", "no such user, or another password", "535 5.7.8 no"),
+        (
+            'warning login refused principal=192.0.2.1 login=root why="no such user, or another password" '
+            'reply="535 5.7.8 no"'
+        ),
     ),
     (
         facts.ReleaseDecided(ANN, "test.example", ("test.example",), "253 2.0.0 OK"),

@@ -12,7 +12,8 @@ from functools import partial
 from typing import cast
 
 from restante.clock import TurnedClock
-from restante.directory.entries import Delivered, Directory, Entry, Grant, Held, Relayed
+from restante.directory.entries import Delivered, Directory, Entry, Grant, Held, Relayed, is_fingerprint
+from restante.directory.users import User
 from restante.model import Caller, DomainName, HostPort, NextHop, Principal, Waiting
 from restante.release.requests import Answer, NotAllowed, Queued, Releases, Started
 from restante.smtp.node import NodeError, parse_node
@@ -61,10 +62,18 @@ class Matrix:
         for number in range(domains):
             entries.append(self._held(number))
         self.held = {entry.name: entry for entry in entries if isinstance(entry, Held)}
-        self.directory = Directory("office.example", entries)
+        self.directory = Directory("office.example", entries, users=self._users())
 
-    def _site(self, number: int) -> tuple[Grant, Principal]:
-        """A grant, and who alone it covers."""
+    def _users(self) -> list[User]:
+        """The sites that own domains as users."""
+        return [
+            User(principal.login, domains=frozenset(map(DomainName, self.owned[site])))
+            for site, (grant, principal) in enumerate(self.sites)
+            if grant is None and principal.login is not None
+        ]
+
+    def _site(self, number: int) -> tuple[Grant | None, Principal]:
+        """A grant, and who alone it covers; None: a user whose own domains these are."""
         address = f"10.1.{number // 250}.{number % 250 + 1}"
         elsewhere = ipaddress.ip_address(f"172.16.{number // 250}.{number % 250 + 1}")
         digest = f"{number + 1:064x}"
@@ -74,8 +83,18 @@ class Matrix:
                 (Grant.parse(f"2001:db8:{number:x}::/48"), Principal(ipaddress.ip_address(f"2001:db8:{number:x}::25"))),
                 (Grant.parse(f"user:site{number}"), Principal(elsewhere, f"site{number}")),
                 (Grant.parse(f"cert:{digest}"), Principal(elsewhere, None, digest)),
+                (Grant.parse(f"cert:Site{number}.example"), Principal(elsewhere, None, digest, self._names(number))),
+                (None, Principal(elsewhere, f"site{number}", digest)),
             ]
         )
+
+    def _names(self, number: int) -> tuple[str, ...]:
+        return (f"www.site{number}.example", f"site{number}.example")
+
+    def proves(self, site: int) -> bool:
+        """Whether a site proves who it is, by more than its address."""
+        grant, _ = self.sites[site]
+        return grant is None or grant.needs_proof
 
     def _held(self, number: int) -> Held:
         chance = self.chance
@@ -86,9 +105,9 @@ class Matrix:
         if chance.random() < 0.1:
             hop = Caller()
         for owner in owners:
-            if not (isinstance(hop, Caller) and self.sites[owner][0].network is not None):
+            if self.proves(owner) or not isinstance(hop, Caller):
                 self.owned[owner].add(name)
-        grants = tuple(self.sites[owner][0] for owner in owners)
+        grants = tuple(grant for owner in owners if (grant := self.sites[owner][0]) is not None)
         return Held(name, hop, grants, chance.choice((None, "customers", "far", "third")), counts=chance.random() < 0.5)
 
 
@@ -156,19 +175,34 @@ def strangers(matrix: Matrix, victim: int) -> Iterator[Principal]:
         yield Principal(ipaddress.ip_address("203.0.113.9"), wrong)
     yield Principal(ipaddress.ip_address("203.0.113.9"), None, "f" * 64)
     yield Principal(ipaddress.ip_address("203.0.113.9"), None, "")
-    if grant.login is not None:  # its name as a certificate, its certificate as a name
-        yield Principal(principal.address, None, grant.login)
-        yield Principal(principal.address)
-    if grant.certificate is not None:
-        yield Principal(principal.address, grant.certificate)
-        yield Principal(principal.address, None, grant.certificate.upper().replace("0", "O"))
-        yield Principal(principal.address, None, grant.certificate[:-1])
-    if grant.network is not None:
-        yield Principal(grant.network.network_address - 1)
-        yield Principal(grant.network.broadcast_address + 1)
+    yield from _near(grant, principal, login)
     for other, (_, someone) in enumerate(matrix.sites):
         if other != victim:
             yield someone
+
+
+def _near(grant: Grant | None, principal: Principal, login: str) -> Iterator[Principal]:
+    """With the victim's own proof, but for something."""
+    if grant is None:
+        yield Principal(principal.address, None, principal.certificate, (login,))
+        yield Principal(principal.address, login.upper(), principal.certificate)
+        return
+    if grant.login is not None:  # its name as a certificate, its certificate as a name
+        yield Principal(principal.address, None, grant.login)
+        yield Principal(principal.address)
+    if grant.certificate is not None and is_fingerprint(grant.certificate):
+        yield Principal(principal.address, grant.certificate)
+        yield Principal(principal.address, None, grant.certificate.upper().replace("0", "O"))
+        yield Principal(principal.address, None, grant.certificate[:-1])
+        yield Principal(principal.address, None, None, (grant.certificate[:-1],))
+    elif grant.certificate is not None:  # the certificate of the name, but from no authority; names beside it
+        yield Principal(principal.address, None, principal.certificate)
+        yield Principal(principal.address, grant.certificate, principal.certificate)
+        for name in (f"a.{grant.certificate}", grant.certificate[1:], "*.example", f"{grant.certificate}."):
+            yield Principal(principal.address, None, principal.certificate, (name,))
+    if grant.network is not None:
+        yield Principal(grant.network.network_address - 1)
+        yield Principal(grant.network.broadcast_address + 1)
 
 
 def check_strangers(tries: int, seed: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
@@ -16,6 +15,7 @@ from restante.facts import Fact
 from restante.model import ByMx, DomainName, HostPort, Item, MessageId, Principal
 from restante.net.asyncio_stream import AsyncioStream, memory_pair
 from restante.net.stream import StreamClosed
+from restante.net.tls import ServerContext
 from restante.release.requests import Answer, NotAllowed
 from restante.server.session import Limits, Services, Session
 from restante.smtp.node import Node
@@ -123,7 +123,7 @@ class Office:
         self.clock: Clock = TurnedClock()
         self.limits = Limits()
         self.relay_from: tuple[Network, ...] = ()
-        self.tls: ssl.SSLContext | None = None
+        self.tls: ServerContext | None = None
         self.answer: Callable[[Node, Principal], Answer] = lambda *_: NotAllowed()
         self.facts: list[Fact] = []
         self.arrived: list[DomainName] = []

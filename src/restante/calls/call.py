@@ -233,7 +233,7 @@ class Call:
         """Asks the office for each domain, again and again while it cannot be reached or says "not now"."""
         try:
             plan, means = self._plan, self._means
-            manners = Manners(means.hostname, plan.tls)
+            manners = Manners(means.hostname, plan.tls, own=plan.own)
             office = Office(plan.office, means.dial, manners, heard=self._heard, connected=self._connected)
             for wait in _back_off():
                 self._step("connect")

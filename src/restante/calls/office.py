@@ -16,8 +16,8 @@ from typing import Protocol
 from restante.calls.answer import Refused, understand
 from restante.errors import RestanteError
 from restante.model import HostPort
-from restante.net.stream import InjectedBytes, Stream, StreamClosed, StreamTimeout
-from restante.net.tls import TlsLevel, client_context
+from restante.net.stream import InjectedBytes, NotTrusted, Stream, StreamClosed, StreamTimeout
+from restante.net.tls import IN_CLEAR, OPPORTUNISTIC, CertificateError, Pair, TlsLevel, TlsPolicy, client_context
 from restante.smtp.reply import MalformedReply, Reply, ReplyReader
 
 REPLY_SECONDS = 120.0
@@ -40,11 +40,13 @@ Heard = Callable[[str, Reply], None]
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """How to speak: our EHLO name, the encryption, and the seconds that one reply may take."""
+    """How to speak: our EHLO name, the encryption, the seconds that one reply may take, and what we show as proof."""
 
     hostname: str
-    tls: TlsLevel = TlsLevel.OPPORTUNISTIC
+    tls: TlsPolicy = OPPORTUNISTIC
     patience: float = REPLY_SECONDS
+    own: Pair | None = None
+    """The certificate that we show where the office asks for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Office:
             except TlsFailed:
                 if not self._manners.tls.may_be_clear:
                     raise
-                self._manners = replace(self._manners, tls=TlsLevel.OFF)
+                self._manners = replace(self._manners, tls=IN_CLEAR)
                 return await self._once(nodes)
         except ConversationEnded as error:
             return Contact(f"{self._host}: {error.problem}", error.is_final)
@@ -132,7 +134,7 @@ async def _greet(dialogue: _Dialogue, manners: Manners, server_name: str) -> Non
     """From the greeting to where an ETRN may follow."""
     _expect(await dialogue.reply())
     offered = await _ehlo(dialogue, manners.hostname)
-    if manners.tls is TlsLevel.OFF:
+    if manners.tls.level is TlsLevel.OFF:
         return
     if "STARTTLS" not in offered:
         if not manners.tls.may_be_clear:
@@ -140,7 +142,7 @@ async def _greet(dialogue: _Dialogue, manners: Manners, server_name: str) -> Non
         return
     reply = await dialogue.command("STARTTLS")
     if reply.code == 220:
-        await dialogue.start_tls(manners.tls, server_name)
+        await dialogue.start_tls(manners, server_name)
         await _ehlo(dialogue, manners.hostname)
     elif not manners.tls.may_be_clear:
         raise ConversationEnded(f"STARTTLS: {reply}", is_final=reply.is_permanent)
@@ -172,6 +174,8 @@ class _Dialogue:
     async def command(self, line: str) -> Reply:
         """Sends a command and reads its reply. Raises ConversationEnded at a 421, and what reading raises."""
         assert line.isprintable(), line
+        if self._reader.has_unread or self._stream.unread:  # it would be taken for the reply to this one
+            raise InjectedBytes("more was said than was asked for")
         self._stream.write(f"{line}\r\n".encode())
         return await self.reply()
 
@@ -188,15 +192,20 @@ class _Dialogue:
             raise ConversationEnded(str(reply))
         return reply
 
-    async def start_tls(self, level: TlsLevel, server_name: str) -> None:
+    async def start_tls(self, manners: Manners, server_name: str) -> None:
         """The handshake; what was known of the office is forgotten with it (RFC 3207 §4.2)."""
         if self._reader.has_unread:
             raise InjectedBytes("more was sent than the reply to STARTTLS")
-        context = client_context(verify=level is TlsLevel.VERIFY)
+        try:
+            context = client_context(manners.tls, manners.own)
+        except CertificateError as error:
+            raise ConversationEnded(str(error), is_final=True) from None
         try:
             await self._stream.start_tls(context, server_side=False, server_name=server_name)
+        except NotTrusted as error:
+            raise TlsFailed(str(error), is_final=True) from None
         except (StreamClosed, StreamTimeout) as error:
-            raise TlsFailed(str(error), is_final=level is TlsLevel.VERIFY) from None
+            raise TlsFailed(str(error)) from None
 
     async def quit(self) -> None:
         """Takes leave; what an office says to that changes nothing."""

@@ -13,7 +13,7 @@ from restante.calls.answer import Started, check_node, understand
 from restante.calls.office import REPLY_SECONDS, Dial, Manners, Office
 from restante.model import HostPort
 from restante.net.dial import dial as dial_over_tcp
-from restante.net.tls import TlsLevel
+from restante.net.tls import TlsLevel, TlsPolicy
 from restante.smtp.node import NodeError
 from restante.smtp.reply import Reply
 
@@ -56,7 +56,7 @@ async def etrn(
     asked = Office(
         office,
         dial,
-        Manners(hostname, tls, timeout),
+        Manners(hostname, TlsPolicy(tls), timeout),
         heard=lambda node, reply: replies.append((node, reply)),
         connected=lambda: None,
     )

@@ -12,7 +12,7 @@ from restante.calls.window import Schedule
 from restante.clock import Clock
 from restante.facts import Announce, Fact
 from restante.model import DomainName, HostPort, ReleaseView
-from restante.net.tls import TlsLevel
+from restante.net.tls import OPPORTUNISTIC, Pair, TlsPolicy
 
 DEFAULT_WINDOW_SECONDS = 600.0
 DEFAULT_IDLE_SECONDS = 30.0
@@ -52,7 +52,9 @@ class CallPlan:
     hook_limit: float = DEFAULT_LIMIT_SECONDS
     flush: tuple[str, ...] = ()
     """Entries of ours, held here, whose mail goes out while the link is up."""
-    tls: TlsLevel = TlsLevel.OPPORTUNISTIC
+    tls: TlsPolicy = OPPORTUNISTIC
+    own: Pair | None = None
+    """The certificate that we show the office, and its key."""
 
     def hook(self, when: str) -> Hook | None:
         """The hook that is run `before` or `after`, where one is set."""

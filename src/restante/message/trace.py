@@ -12,9 +12,11 @@ from functools import lru_cache
 
 from restante.model import Mailbox, MessageId, Principal, write_message_id
 
-MAX_HEADER = 1024 * 1024  # octets of header section that are looked through for Received
+MAX_LINE = 64 * 1024  # octets of a line that may be a header field
 _UNSAFE = re.compile(r"[^A-Za-z0-9.:_\[\]-]")
 _FIELD = b"\r\nreceived:"
+_BODY = re.compile(rb"\r\n(?![ \t]|[!-9;-~]{1,998}[ \t]*:)")
+"""Where a line begins that is neither a header field nor goes on with one (RFC 5322 §2.2)."""
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -45,23 +47,32 @@ def date(second: int) -> str:
 
 
 class HopCounter:
-    """Counts the Received fields of content that comes piece by piece (RFC 5321 §6.3)."""
+    """Counts the Received fields of content that comes piece by piece (RFC 5321 §6.3), and measures its header section.
 
-    __slots__ = ("_done", "_seen", "_tail", "hops")
+    That ends at an empty line, or at the first line that is no header field: what has none is body from its start.
+    """
+
+    __slots__ = ("_done", "_rest", "header_octets", "hops")
 
     def __init__(self) -> None:
-        self._tail = b"\r\n"  # as if a line had just ended
+        self._rest = b"\r\n"  # as if a line had just ended
         self._done = False
-        self._seen = 0
+        self.header_octets = 0
+        """How long the header section is, as far as it has come."""
         self.hops = 0
 
     def feed(self, data: bytes) -> None:
         """Looks at the next octets of the content; cheap once the header section has passed."""
         if self._done:
             return
-        text = self._tail + data
-        end = text.find(b"\r\n\r\n")
-        self.hops += (text if end < 0 else text[:end]).lower().count(_FIELD)
-        self._tail = text[-len(_FIELD) + 1 :]  # too short to hold a field that was counted
-        self._seen += len(data)
-        self._done = end >= 0 or self._seen > MAX_HEADER
+        text = self._rest + data
+        body = _BODY.search(text)
+        if body is None:
+            cut = text.rfind(b"\r\n")
+            self._done = len(text) - cut > MAX_LINE
+        else:  # unless that line goes on in what is to come
+            cut = body.start()
+            self._done = text.find(b"\r\n", cut + 2) >= 0 or len(text) - cut > MAX_LINE
+        self.hops += text[:cut].lower().count(_FIELD)
+        self.header_octets += cut
+        self._rest = text[cut:]

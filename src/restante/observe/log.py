@@ -128,7 +128,10 @@ class _Shape:
 _KEYS = {"message": "id", "reverse_path": "from"}
 _EVENTS: dict[type, Callable[[Any], str]] = {
     facts.MessageAccepted: lambda _: "message accepted",
+    facts.ConnectionRefused: lambda _: "connection refused",
     facts.CommandRefused: lambda _: "command refused",
+    facts.LoggedIn: lambda _: "logged in",
+    facts.LoginRefused: lambda _: "login refused",
     facts.ReleaseDecided: lambda fact: "release granted" if fact.granted else "release not granted",
     facts.ReleaseStarted: lambda _: "release started",
     facts.ItemDelivered: lambda _: "item delivered",
@@ -155,6 +158,8 @@ def _level(kind: type) -> Callable[[Any], str]:
     if kind is facts.ConfigurationReloaded:
         return lambda fact: "error" if fact.problems else "info"
     level = {
+        facts.ConnectionRefused: "warning",
+        facts.LoginRefused: "warning",
         facts.ItemFailed: "warning",
         facts.ContentDamaged: "error",
         facts.ItemDamaged: "error",
@@ -171,6 +176,7 @@ def _writer(kind: type, field: str) -> Callable[[Any], object] | None:
         "dsn": write_message_id,
         "item": write_item_id,
         "principal": str,
+        "address": str,
     }
     return writers.get(field)
 

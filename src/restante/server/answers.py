@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from restante.directory.routing import DomainRejected, RelayDenied, UnknownUser
+from restante.logins.check import NotAdmitted, NotTried, NotUnderstood
 from restante.model import MessageId, write_message_id
 from restante.release.requests import Answer, NotAllowed, NothingWaiting, Queued, Started, Unavailable
 from restante.smtp import reply
@@ -13,6 +14,8 @@ from restante.spool.spool import SpoolBroken, SpoolFull
 
 NO_SPACE = Reply(452, "Insufficient system storage, try again later", "4.3.1")
 TOO_MANY_RECIPIENTS = Reply(452, "Too many recipients", "4.5.3")
+HEADER_TOO_LONG = Reply(552, "The header section is too long", "5.6.0")
+NOT_YOUR_SENDER = Reply(550, "This sender is not yours", "5.7.1")
 TOO_MANY_HOPS = Reply(554, "Too many hops, this message is in a loop", "5.4.6")
 
 
@@ -26,6 +29,18 @@ def not_routed(found: UnknownUser | RelayDenied | DomainRejected) -> Reply:
         case DomainRejected(text=text):
             return Reply(550, text or "No mail is taken for this domain", "5.7.1")
     assert_never(found)
+
+
+def not_logged_in(outcome: NotAdmitted | NotTried | NotUnderstood) -> Reply:
+    """RFC 4954 §6. An unknown user, a wrong password and a certificate that proves nobody get the same words."""
+    match outcome:
+        case NotAdmitted():
+            return Reply(535, "Authentication credentials invalid", "5.7.8")
+        case NotTried():
+            return Reply(454, "Temporary authentication failure, try again later", "4.7.0")
+        case NotUnderstood():
+            return Reply(501, "Cannot understand this mechanism's response", "5.5.2")
+    assert_never(outcome)
 
 
 def accepted(message: MessageId) -> Reply:

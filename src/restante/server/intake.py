@@ -71,6 +71,11 @@ class Intake:
         return self._hops.hops
 
     @property
+    def header_octets(self) -> int:
+        """How long the header section that came is, as far as it has come."""
+        return self._hops.header_octets
+
+    @property
     def size(self) -> int:
         """Octets so far, our own field among them."""
         return self._size

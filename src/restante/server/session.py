@@ -4,49 +4,57 @@ The reply to a message is promised, and settled when the spool has it on disk; t
 MOST_PROMISED messages, so that what one peer streams shares commits as what many peers send does. Before an ETRN is
 decided, all that this peer has sent is safe: it is part of what the ETRN releases.
 
-Each command and each content has the timeout once; what comes of it buys more time only at MIN_RATE, so that a peer
-that drips an octet at a time holds a connection no longer than one that is silent.
+Each command and each content has the timeout once; what comes of it buys more time only at the least rate, so that a
+peer that drips an octet at a time holds a connection no longer than one that is silent. The door is told since when
+we wait, for it hurries strangers when there is little room.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from restante.clock import Clock
 from restante.directory.entries import Directory, Held
+from restante.directory.rights import may_send_as
 from restante.directory.routing import DomainRejected, RelayDenied, UnknownUser, route
-from restante.facts import Announce, CommandRefused, MessageAccepted, ReleaseDecided
+from restante.facts import Announce, CommandRefused, LoggedIn, LoginRefused, MessageAccepted, ReleaseDecided
+from restante.logins.check import Admitted, Attempt, Logins, NotAdmitted, Outcome
 from restante.model import MAX_ITEMS_PER_MESSAGE, DomainName, Principal, Recipient
+from restante.net.door import Guest
 from restante.net.stream import InjectedBytes, Stream, StreamClosed, StreamTimeout
+from restante.net.tls import ServerContext
 from restante.release.requests import Answer, NotAllowed
 from restante.server import answers
 from restante.server.intake import Intake, Origin
 from restante.smtp import reply
 from restante.smtp.address import write_path
-from restante.smtp.node import Node
-from restante.smtp.reply import Reply
-from restante.smtp.server import (
+from restante.smtp.due import Promise
+from restante.smtp.events import (
+    AuthAsked,
+    AuthContinued,
     ContentArrived,
     ContentEnded,
     Event,
-    Features,
     Greeted,
-    Promise,
     RecipientNamed,
     ReleaseAsked,
-    ServerEngine,
-    Stage,
     TlsAsked,
     TransactionDropped,
     TransactionOpened,
+    TurnAsked,
 )
+from restante.smtp.node import Node
+from restante.smtp.reply import Reply
+from restante.smtp.sasl import Challenge
+from restante.smtp.server import ServerEngine
+from restante.smtp.services import Features, Service, Stage
 from restante.spool.spool import INLINE_LIMIT, Spool, SpoolBroken, SpoolFull
 
 MOST_PROMISED = 256
-MIN_RATE = 500.0  # octets a second, inside a command or content
+TURN_SECONDS = 0.01
+"""After so long other sessions have their turn, however much a peer has sent in one piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,9 @@ class Limits:
     recipients: int = 1000
     command_timeout: float = 300.0
     hops: int = 50
+    min_rate: float = 500.0
+    """Octets a second, inside a command or content."""
+    header_size: int = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +82,29 @@ class Services:
     announce: Announce
     clock: Clock
     limits: Limits
-    tls: Callable[[], ssl.SSLContext | None]
+    tls: Callable[[], ServerContext | None]
     """The context for STARTTLS; None where the listener does not offer it."""
-    etrn: bool = True
+    service: Service = Service.MX
+    logins: Logins | None = None
+    """Who may log in; None where nobody may."""
+    tls_first: bool = False
+    """Whether TLS must come before anything that matters."""
+    passwords_in_clear: bool = False
+    """Whether they may be shown before TLS; on loopback they may in any case."""
 
 
 class Session:
     """One connection's session, over whatever stream."""
 
-    def __init__(self, stream: Stream, services: Services) -> None:
+    def __init__(self, stream: Stream, services: Services, guest: Guest | None = None) -> None:
         self._stream = stream
         self._services = services
-        self._principal = Principal(stream.peer[0])
+        self._guest = guest if guest is not None else Guest()
+        self._principal = _known(stream)
         self._engine = ServerEngine(self._features())
         self._origin: Origin | None = None
+        self._greeting: Greeted | None = None
+        self._attempt: Attempt | None = None
         self._intake: Intake | None = None
         self._pending: set[asyncio.Future[None]] = set()
         self._leaving_by_itself: set[DomainName] = set()
@@ -94,14 +114,37 @@ class Session:
         self._patience = 0.0  # seconds left for what is under way
 
     def _features(self) -> Features:
-        offered = self._stream.tls is None and self._services.tls() is not None
+        services, is_clear = self._services, self._stream.tls is None
         return Features(
-            self._services.hostname, self._services.limits.message_size, starttls=offered, etrn=self._services.etrn
+            services.hostname,
+            services.limits.message_size,
+            services.service,
+            starttls=is_clear and services.tls() is not None,
+            tls_first=is_clear and services.tls_first,
+            auth=self._mechanisms(),
         )
+
+    def _mechanisms(self) -> tuple[str, ...]:
+        services = self._services
+        if services.logins is None:
+            return ()
+        return services.logins.offer(
+            self._principal,
+            is_encrypted=self._stream.tls is not None,
+            allow_clear=services.passwords_in_clear or self._principal.address.is_loopback,
+            is_odmr=services.service is Service.ODMR,
+            can_bind=bool(self._end_point),
+        )
+
+    @property
+    def _end_point(self) -> bytes:
+        """The channel binding of our TLS (RFC 5929), where there is one."""
+        return self._stream.tls.server_end_point if self._stream.tls is not None else b""
 
     async def run(self) -> None:
         """Serves until the peer leaves, is too slow, or stop() is called."""
         try:
+            self._prove_by_certificate()
             self._engine.greet()
             await self._converse()
         except StreamTimeout:
@@ -137,12 +180,19 @@ class Session:
 
     async def _converse(self) -> None:
         engine, timeout = self._engine, self._services.limits.command_timeout
+        now = self._services.clock.monotonic
         while True:
+            turn_began = now()
             while not self._must_leave and (event := engine.next_event()) is not None:
                 await self._handle(event)
                 engine = self._engine  # STARTTLS begins a new one
                 if engine.promised > MOST_PROMISED:
                     await self._all_safe()
+                if now() - turn_began > TURN_SECONDS:
+                    self._flush()
+                    await asyncio.sleep(0)
+                    await self._stream.drain(timeout)  # a peer that has gone is not worked for any longer
+                    turn_began = now()
             self._flush()
             if engine.stage is Stage.CLOSED:
                 return
@@ -150,6 +200,7 @@ class Session:
                 await self._all_safe()
                 self._farewell()
                 return
+            self._guest.waiting_since = now()
             await self._stream.drain(timeout)
             data = await self._read(timeout)
             if not data:
@@ -164,11 +215,13 @@ class Session:
             self._patience = timeout
         self._reading = True
         before = now()
+        self._guest.waiting_since = before - (timeout - self._patience)
         try:
             data = await self._stream.read(self._patience)
         finally:
             self._reading = False
-        left = self._patience - (now() - before) + len(data) / MIN_RATE
+            self._guest.waiting_since = None
+        left = self._patience - (now() - before) + len(data) / self._services.limits.min_rate
         self._patience = min(timeout, max(0.0, left))
         return data
 
@@ -202,6 +255,20 @@ class Session:
                 await self._release_asked(event)
             case TlsAsked():
                 await self._start_tls()
+            case AuthAsked(mechanism=mechanism, initial=initial):
+                assert self._services.logins is not None, "no mechanism was offered"
+                self._attempt = self._services.logins.attempt(mechanism, self._principal, self._end_point)
+                self._login(await self._attempt.start(initial))
+            case AuthContinued(response=response):
+                assert self._attempt is not None, "there was no challenge"
+                self._login(await self._attempt.respond(response))
+            case TurnAsked():
+                raise AssertionError("not offered")
+
+    def _prove_by_certificate(self) -> None:
+        """Tells the door of a certificate to which something was granted; anybody can make himself another one."""
+        if self._services.directory().granted_to(self._principal):
+            self._guest.prove()
 
     def _refused(self, command: str, refusal: Reply) -> Reply:
         self._services.announce(CommandRefused(self._principal, command, str(refusal)))
@@ -209,12 +276,37 @@ class Session:
 
     async def _greeted(self, event: Greeted) -> None:
         await self._drop()
-        secure = "S" if self._stream.tls is not None else ""
-        protocol = f"ESMTP{secure}" if event.verb == "EHLO" else "SMTP"
-        self._origin = Origin(self._principal, event.name, protocol, self._services.hostname)
-        keywords = self._engine.features.keywords() if event.verb == "EHLO" else ()
+        self._greeting = event
+        self._origin = self._origin_of(event)
+        engine = self._engine
+        keywords = engine.features.keywords(authenticated=engine.authenticated) if event.verb == "EHLO" else ()
         lines = (self._services.hostname, *keywords)
         self._engine.answer(Reply(250, lines[-1], more=lines[:-1]))
+
+    def _origin_of(self, greeting: Greeted) -> Origin:
+        protocol = "SMTP"
+        if greeting.verb == "EHLO":  # RFC 3848
+            protocol = "ESMTP" + "S" * (self._stream.tls is not None) + "A" * (self._principal.login is not None)
+        return Origin(self._principal, greeting.name, protocol, self._services.hostname)
+
+    def _login(self, step: Challenge | Outcome) -> None:
+        """What an AUTH has come to (RFC 4954 §4)."""
+        if isinstance(step, Challenge):
+            self._engine.challenge(step.data)
+            return
+        self._attempt = None
+        if not isinstance(step, Admitted):
+            said = answers.not_logged_in(step)
+            login = step.login if isinstance(step, NotAdmitted) else ""
+            self._services.announce(LoginRefused(self._principal, login, step.why, str(said)))
+            self._engine.answer(said)
+            return
+        assert self._greeting is not None, "AUTH comes after EHLO"
+        self._principal = replace(self._principal, login=step.login)
+        self._origin = self._origin_of(self._greeting)
+        self._guest.prove()
+        self._services.announce(LoggedIn(self._principal, step.mechanism))
+        self._engine.answer(reply.AUTHENTICATED)
 
     async def _start_tls(self) -> None:
         context = self._services.tls()
@@ -224,8 +316,11 @@ class Session:
             raise InjectedBytes("bytes were sent behind STARTTLS")
         self._engine.answer(reply.READY_FOR_TLS)
         self._flush()
+        self._guest.waiting_since = self._services.clock.monotonic()
         await self._stream.start_tls(context, server_side=True)
-        self._origin = None
+        self._principal = _known(self._stream)
+        self._prove_by_certificate()
+        self._origin = self._greeting = None
         self._engine = ServerEngine(self._features())
         self._steps = -1
 
@@ -242,6 +337,11 @@ class Session:
 
     def _opened(self, event: TransactionOpened) -> Reply:
         assert self._origin is not None
+        services = self._services
+        if services.service is Service.SUBMISSION and not may_send_as(
+            services.directory(), self._principal, event.reverse_path
+        ):
+            return self._refused("MAIL", answers.NOT_YOUR_SENDER)
         expected = event.parameters.size or 0
         if not self._services.spool.room_for(expected):
             return self._refused("MAIL", answers.NO_SPACE)
@@ -255,7 +355,7 @@ class Session:
         assert intake is not None
         if intake.recipients >= self._services.limits.recipients:
             return self._refused("RCPT", answers.TOO_MANY_RECIPIENTS)
-        found = route(self._services.directory(), event.mailbox, self._principal)
+        found = route(self._services.directory(), event.mailbox, self._principal, intake.reverse_path)
         if isinstance(found, UnknownUser | RelayDenied | DomainRejected):
             return self._refused(f"RCPT {event.mailbox}", answers.not_routed(found))
         if found.domain not in intake.by_domain and len(intake.by_domain) >= MAX_ITEMS_PER_MESSAGE:
@@ -274,6 +374,10 @@ class Session:
         except (SpoolFull, SpoolBroken) as error:
             self._engine.refuse_content(answers.not_accepted(error))
             await intake.drop()
+        else:
+            if intake.header_octets > self._services.limits.header_size:
+                self._engine.refuse_content(answers.HEADER_TOO_LONG)
+                await intake.drop()
 
     async def _content_ended(self) -> None:
         intake = self._intake
@@ -326,3 +430,11 @@ class Session:
         intake, self._intake = self._intake, None
         if intake is not None:
             await intake.drop()
+
+
+def _known(stream: Stream) -> Principal:
+    """Who the other end is by its connection alone."""
+    shown = stream.tls.peer if stream.tls is not None else None
+    if shown is None:
+        return Principal(stream.peer[0])
+    return Principal(stream.peer[0], certificate=shown.fingerprint, certificate_names=shown.names)
