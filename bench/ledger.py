@@ -244,9 +244,9 @@ class Load:
             await asyncio.sleep(0.01)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, depth: int) -> None:
-        await _reply(reader)
+        await reply(reader)
         writer.write(b"EHLO sender.example\r\n")
-        await _reply(reader)
+        await reply(reader)
         while not self._is_ending:
             await (self._by_data(reader, writer) if depth == 1 else self._by_bdat(reader, writer, depth))
             await asyncio.sleep(self.pause)
@@ -255,10 +255,10 @@ class Load:
     async def _by_data(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         name, content = self._message()
         writer.write(ENVELOPE + b"DATA\r\n")
-        replies = [await _reply(reader) for _ in range(3)]
+        replies = [await reply(reader) for _ in range(3)]
         if replies[-1].startswith("354"):
             writer.write(content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
-            replies.append(await _reply(reader))
+            replies.append(await reply(reader))
         await self._answered(name, replies)
 
     async def _by_bdat(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, depth: int) -> None:
@@ -268,7 +268,7 @@ class Load:
                 raise EOFError
             writer.write(ENVELOPE + b"BDAT %d LAST\r\n" % len(content) + content)
         for name, _ in flight:
-            await self._answered(name, [await _reply(reader) for _ in range(3)])
+            await self._answered(name, [await reply(reader) for _ in range(3)])
 
     def _message(self) -> tuple[str, bytes]:
         name = str(uuid.uuid4())
@@ -284,7 +284,7 @@ class Load:
             await asyncio.sleep(REFUSED_SECONDS)
 
 
-async def _reply(reader: asyncio.StreamReader) -> str:
+async def reply(reader: asyncio.StreamReader) -> str:
     """The last line of one reply. Raises EOFError at the end; a 421 is one, too."""
     while True:
         line = await reader.readline()
@@ -294,14 +294,14 @@ async def _reply(reader: asyncio.StreamReader) -> str:
             return line.decode("ascii", "replace").strip()
 
 
-async def etrn(port: int, domain: str = DOMAIN) -> str:
-    """Tells the server to release a domain's mail; its answer. Raises OSError, EOFError."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def etrn(port: int, domain: str = DOMAIN, *, source: str = "127.0.0.1") -> str:
+    """Tells the server, from an address of ours, to release a domain's mail; its answer. Raises OSError, EOFError."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
     try:
-        await _reply(reader)
+        await reply(reader)
         for command in (b"EHLO site.example\r\n", f"ETRN {domain}\r\n".encode()):
             writer.write(command)
-            answer = await _reply(reader)
+            answer = await reply(reader)
         return answer
     finally:
         writer.close()

@@ -106,6 +106,11 @@ def peak_megabytes(pid: int) -> float:
     return total / 1024
 
 
+def member_pids(pid: int) -> Iterator[int]:
+    """A process and its descendants."""
+    return (member for member, _ in _family(pid))
+
+
 def _family(root: int) -> Iterator[tuple[int, tuple[int, ...]]]:
     """A process and its descendants, each with user and system time, its own and that of its awaited children."""
     parents: dict[int, int] = {}

@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import uvloop
+from bench import flood, fuzz, parsers
 from bench.ledger import Totals
 from bench.machine import RUN, description, durable_folder
 from rich import box
@@ -33,6 +34,7 @@ from rich.table import Table
 from tests.crash import damage, faults, full, mounts, runs, states
 from tests.crash.runs import Outcome
 from tests.cuts import soak as cuts
+from tests.hostile import secrecy
 
 FAULT_REACH_SECONDS = 3.0
 
@@ -124,7 +126,17 @@ RUNS: dict[str, Run] = {
         "the same without CHUNKING", *(4000, "cuts", cuts.cuts_to_postfix_by_data), lacking=cuts.lacking_postfix
     ),
     "races": Run("ETRN against arrivals, failing releases, restarts, kills", 10_000, "seeds", cuts.races),
-    "rights": Run("ETRNs from who may not, in 60 forms; sites and their domains", 100_000, "tries", cuts.rights),
+    "flood": Run("1,000 silent strangers and 50 more a second; mail and a site get in", 60, "seconds", flood.flood),
+    "drips": Run("strangers that send an octet in 10 s, in commands and content", 1000, "strangers", flood.drips),
+    "etrns": Run("a site asks in 10 s, and hangs up; twice", 1000, "ETRNs", flood.etrns),
+    "fuzz-wire": Run("mutated sessions over TCP, to all services", 50_000, "mutations", fuzz.wire),
+    "fuzz-parsers": Run(
+        "atheris on every parser and both engines", *(3000, "seconds", parsers.parsers), lacking=parsers.lacking
+    ),
+    "rights": Run(
+        "ETRN and ATRN from who may not, in 60 forms; sites and their domains", 100_000, "tries", cuts.rights
+    ),
+    "secrecy": Run("ETRN of unknown and of others' domains takes one time", 2000, "samples", secrecy.times),
 }
 
 

@@ -41,7 +41,7 @@ def lacking(need: str) -> str:
 
 
 def _lacking_peers() -> str:
-    wanted = ("usr/sbin/postfix", "usr/sbin/smtp-source", "usr/bin/fetchmail", "usr/bin/swaks")
+    wanted = ("usr/sbin/postfix", "usr/sbin/smtp-source", "usr/bin/fetchmail", "usr/bin/swaks", "usr/bin/nmap")
     absent = [Path(name).name for name in wanted if not (PEERS / name).exists()]
     return f"no {', '.join(absent)} in .peers/ (script/peers fetches them on Debian or Ubuntu)" if absent else ""
 

@@ -4,6 +4,7 @@ r"""Real programs as peers, out of the packages that script/peers has unpacked i
         ...                                 # listens at 127.0.0.1:site.port; site.mail("anna") is what it delivered
     fetchmail(port, "test.example", folder=tmp_path)    # asks for mail by ETRN, as a site's crontab does
     swaks(...), smtp_source(...)                        # put mail in
+    nmap(port, "smtp-open-relay")                       # looks for weak places
 
 Each Postfix lives in a folder of its own under the system's temporary folder, on a high port, logs to its own file, and
 knows nothing of an installed one. Its daemons run as `uucp` with the group `news`, which every Debian has and nobody
@@ -27,8 +28,16 @@ from tests.here import PEERS, not_here
 from tests.stories.ports import free_port, wait_for_port
 
 # An unpacked library of the C language is found only so; those of Perl are here where the machine has no full Perl.
-LIBRARIES = [PEERS / "usr/lib/postfix", *PEERS.glob("usr/lib/*-linux-gnu*")]
-PERL = [PEERS / "usr/share/perl5", *PEERS.glob("usr/share/perl/5.*"), *PEERS.glob("usr/lib/*-linux-gnu*/perl/5.*")]
+LIBRARIES = [
+    PEERS / "usr/lib/postfix",
+    *(folder for where in ("lib", "usr/lib") for folder in PEERS.glob(f"{where}/*-linux-gnu*")),
+    *PEERS.glob("usr/lib/*-linux-gnu*/blas"),
+]
+PERL = [
+    PEERS / "usr/share/perl5",
+    *PEERS.glob("usr/share/perl/5.*"),
+    *(folder for kind in ("perl", "perl5") for folder in PEERS.glob(f"usr/lib/*-linux-gnu*/{kind}/5.*")),
+]
 ENVIRONMENT = {
     "PATH": f"/usr/sbin:/usr/bin:/sbin:/bin:{PEERS}/usr/bin",
     "LANG": "C",
@@ -230,10 +239,37 @@ def swaks(port: int, *options: str | Path, status: int | None = 0) -> str:
     return run(PEERS / "usr/bin/swaks", "--server", "127.0.0.1", "--port", str(port), *options, status=status).stdout
 
 
+def nmap(port: int, script: str, *arguments: str) -> str:
+    """What one of nmap's scripts finds at a port of this machine; it comes from 127.0.0.1."""
+    return run(
+        *(PEERS / "usr/bin/nmap", "-sT", "-Pn", "-n", "-p", str(port), "--datadir", PEERS / "usr/share/nmap"),
+        *("--script", f"+{script}", "--script-args", ",".join(arguments), "127.0.0.1"),
+        timeout=100,
+    ).stdout
+
+
 def fetchmail(port: int, *domains: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Runs fetchmail once, as a site that asks the office at `port` for `domains` by ETRN; its files go to `folder`."""
     return run(
         *(PEERS / "usr/bin/fetchmail", "-f", "/dev/null", "--nodetach", "--pidfile", folder / "fetchmail.pid", "-v"),
         *("-p", "ETRN", "--service", str(port), "--fetchdomains", ",".join(domains), "127.0.0.1"),
+        status=None,
+    )
+
+
+def fetchmail_odmr(
+    port: int, site_port: int, *domains: str, user: str, secret: str, folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """Runs fetchmail once, as a customer that has its mail from the office at `port` by ATRN, and hands what it is
+    told on to the server at `site_port`; its files go to `folder`.
+    """
+    control = folder / "fetchmailrc"
+    control.write_text(
+        f'poll 127.0.0.1 proto ODMR service {port} user "{user}" password "{secret}" '
+        f"fetchdomains {','.join(domains)} smtphost 127.0.0.1/{site_port}\n"
+    )
+    control.chmod(0o700)
+    return run(
+        *(PEERS / "usr/bin/fetchmail", "-f", control, "--nodetach", "--pidfile", folder / "fetchmail.pid", "-v"),
         status=None,
     )

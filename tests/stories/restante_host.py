@@ -81,6 +81,12 @@ class RestanteHost:
         process.kill()
         process.wait()
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
     def log(self) -> str:
         """What it has logged so far, over all its starts."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
