@@ -119,6 +119,15 @@ def test_a_login_sends_anywhere_under_its_own_name(reverse_path: str | None, bec
     assert isinstance(route(directory, Mailbox.parse("ann@held.example"), login, sender), Destination)
 
 
+@pytest.mark.parametrize("local", ["u%t.example", "t.example!u", '"u@t.example"'])
+def test_what_the_next_hop_might_send_on_is_not_taken_from_strangers(local: str) -> None:
+    """A site that honours percent signs, bangs or a second at-sign would be an open relay, with us in front of it."""
+    assert became(WITHOUT_OTHERS, f"{local}@held.example", STRANGER) == "RelayDenied"
+    assert became(WITHOUT_OTHERS, f"{local}@held.example", NEIGHBOUR) == "held.example"
+    assert became(WITHOUT_OTHERS, f"{local}@listed.example", STRANGER) == "UnknownUser"
+    assert became(WITHOUT_OTHERS, f"{local}@open.example", STRANGER) == "open.example"
+
+
 def test_every_other_domain_may_be_rejected() -> None:
     """In words of its own."""
     directory = with_others(Rejected("*", "Only our own"))

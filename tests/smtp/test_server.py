@@ -11,7 +11,7 @@ from tests.smtp.talk import OFFICE, QUEUED, SIZE, Taken, Talker, assert_well_for
 
 from restante.smtp.command import MAX_COMMAND_LINE
 from restante.smtp.events import ContentEnded, RecipientNamed, ReleaseAsked, TransactionDropped, TransactionOpened
-from restante.smtp.reply import SHUTTING_DOWN, Reply
+from restante.smtp.reply import SHUTTING_DOWN, TOO_LARGE, Reply
 from restante.smtp.server import MAX_ERRORS, ServerEngine
 from restante.smtp.services import RULES, UNSUPPORTED, VERBS, Features, Stage
 
@@ -1015,6 +1015,28 @@ def test_too_many_errors_end_the_session(line: bytes) -> None:
     assert talker.engine.stage is Stage.CLOSED
     assert talker.say(b"MAIL FROM:<>\r\n") == b""
     assert talker.engine.unread == 0
+
+
+@pytest.mark.parametrize("stage", [Stage.CONNECTED, Stage.READY])
+def test_etrns_that_are_refused_are_errors(stage: Stage) -> None:
+    """Nobody tries names without end in one session; what is granted, and a refusal to take mail, is none."""
+    talker = at_stage(stage)
+    talker.refused = {"foreign.example": Reply(459, "Node foreign.example not allowed", "4.7.1")}
+    heard = talker.say(b"ETRN own.example\r\n" * (MAX_ERRORS + 5))
+    assert heard.count(b"250 2.0.0 OK, queuing") == MAX_ERRORS + 5
+    heard = talker.say(b"ETRN foreign.example\r\n" * (MAX_ERRORS + 5))
+    assert heard.count(b"459 4.7.1 ") == MAX_ERRORS + 1
+    assert heard.endswith(b"421 4.7.0 Too many errors\r\n")
+    assert talker.engine.stage is Stage.CLOSED
+
+
+def test_senders_and_recipients_that_are_refused_are_no_errors() -> None:
+    """A list of many unknown recipients is mail all the same."""
+    talker = at_stage(Stage.READY)
+    talker.refused = {"<ann@far.example>": TOO_LARGE}
+    heard = talker.say(b"ETRN own.example\r\n" + b"MAIL FROM:<ann@far.example>\r\n" * (MAX_ERRORS + 5))
+    assert heard.count(b"552 ") == MAX_ERRORS + 5
+    assert talker.engine.stage is Stage.READY
 
 
 def test_a_farewell_stands_behind_what_is_due() -> None:

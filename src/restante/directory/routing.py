@@ -2,7 +2,8 @@
 
 Held and local domains take mail from anybody; every other destination only from who may relay. A local part is
 compared without case; `user+tag` is `user` (RFC 5233) where no user is called so. Percent signs, bangs and quoted
-at-signs in a local part have no meaning.
+at-signs in a local part have no meaning here; but the next hop may give them one, and send the mail on for whoever
+sent it, so from strangers they are taken only where the recipient is known.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ def route(
         return RelayDenied()
     if not _is_known(entry, mailbox):
         return UnknownUser()
+    if _routes_itself(mailbox) and not _is_listed(entry) and not may_relay(directory, principal, reverse_path):
+        return RelayDenied()
     return Destination(entry, mailbox.domain, mailbox)
 
 
@@ -87,6 +90,16 @@ def users_for(directory: Directory, mailbox: Mailbox) -> tuple[str, ...]:
     """The users whose mailboxes a local mailbox means, aliases followed; empty where it is unknown."""
     entry = directory.entry_for(mailbox.domain)
     return _users(entry, mailbox) if isinstance(entry, Delivered) else ()
+
+
+def _routes_itself(mailbox: Mailbox) -> bool:
+    """Whether the local part names a further destination to a host that honours such forms (RFC 5321 App. F.2)."""
+    return any(mark in mailbox.local for mark in "%!@")
+
+
+def _is_listed(entry: Held | Relayed | Delivered) -> bool:
+    """Whether the recipients of an entry are known one by one."""
+    return isinstance(entry, Delivered) or (isinstance(entry, Held) and entry.recipients is not None)
 
 
 def _users(entry: Delivered, mailbox: Mailbox) -> tuple[str, ...]:

@@ -69,7 +69,10 @@ class ServerEngine:
         self._contents = 0  # and chunks, taken so far
         self._due = Due()
         self._open: Stage | None = None  # a question is open: the stage that a positive answer leads to
+        self._is_for_mail = False  # it is an ETRN: a refusal is an error, lest a session tries names without end
         self._transaction: Transaction | None = None
+        self.has_quit = False
+        """Whether the peer has taken its leave."""
         self._smtputf8 = False
         self._binary = False
         self._chunk: Chunk | None = None
@@ -123,7 +126,11 @@ class ServerEngine:
         if self._open is _AUTHENTICATING:
             self._exchange_decided(answer)
             return
-        self._say(answer)
+        is_for_mail, self._is_for_mail = self._is_for_mail, False
+        if is_for_mail and not answer.is_positive:
+            self._refuse(answer)
+        else:
+            self._say(answer)
         self._decided(positive=answer.is_positive)
 
     def answer_later(self) -> Promise:
@@ -182,6 +189,11 @@ class ServerEngine:
             if isinstance(line, Reply):  # to a line that is none
                 raise CommandError(line)  # noqa: TRY301
             verb, argument = split_line(line)
+        except CommandError as error:
+            self._refuse(error.reply)
+            # It may have been a BDAT: what remains must not pass for the whole message.
+            return self._drop() if self._stage in (Stage.ADDRESSED, Stage.CHUNKING) else None
+        try:
             handler, then = self._handlers.get((self._stage, verb), _UNKNOWN)
             event = handler(self, argument)
         except CommandError as error:
@@ -244,9 +256,11 @@ class ServerEngine:
         if not argument:
             raise CommandError(Reply(500, "Syntax: ETRN node", "5.5.4"))
         try:
-            return ReleaseAsked(parse_node(argument), argument)
+            node = parse_node(argument)
         except NodeError:
             raise CommandError(Reply(501, "Not a node: domain, @domain, #group or address", "5.5.4")) from None
+        self._is_for_mail = True
+        return ReleaseAsked(node, argument)
 
     def starttls(self, argument: str) -> Event:
         """STARTTLS."""
@@ -304,6 +318,7 @@ class ServerEngine:
         """QUIT."""
         if argument:
             raise CommandError(reply.NO_ARGUMENT_TAKEN)
+        self.has_quit = True
         self._say(reply.BYE)
         self._end()
         return self._drop()
