@@ -20,10 +20,13 @@ from tests.cuts.runs import Choice, Tally
 from tests.here import lacking
 from tests.races.race import Race
 from tests.release.rights import DOMAINS, SITES, check_matrix, check_strangers
+from tests.rights import sessions
 
 SEEDS_AT_ONCE = 50
 MATRIX_PART = 1000
 """Of so many tries by strangers, one further matrix."""
+SESSION_MATRIX_PART = 10_000
+"""The same, of those that are asked at sessions."""
 
 
 def _cuts(play: Callable[[Path, Choice], Coroutine[None, None, Tally]]) -> Callable[[int, Path], Awaitable[Outcome]]:
@@ -63,9 +66,16 @@ async def races(count: int, folder: Path) -> Outcome:
 
 
 async def rights(count: int, folder: Path) -> Outcome:
-    """Strangers' ETRNs, and matrices of sites and domains."""
-    del folder  # nothing is written
+    """Strangers' ETRNs, and matrices of sites and domains: as decided, and at sessions, with ATRN and all proofs."""
     tries = check_strangers(count, seed=1)
     matrices = max(1, count // MATRIX_PART)
     asked = sum(check_matrix(seed) for seed in range(matrices))
-    return Outcome(Totals(), f"{tries} tries; {asked} ETRNs in {matrices} matrices of {SITES} sites, {DOMAINS} domains")
+    at_sessions = await asyncio.to_thread(lambda: asyncio.run(sessions.check_strangers(count, 1, folder)))
+    of_sessions = max(1, count // SESSION_MATRIX_PART)
+    for seed in range(of_sessions):
+        asked += await asyncio.to_thread(lambda at=seed: asyncio.run(sessions.check_matrix(at, folder)))  # type: ignore[misc]
+    return Outcome(
+        Totals(),
+        f"{tries} tries, {at_sessions} at sessions; {asked} questions in {matrices} and {of_sessions} matrices of "
+        f"{SITES} sites, {DOMAINS} domains",
+    )

@@ -110,6 +110,35 @@ def test_what_was_granted_to_somebody_is_found_by_what_he_has_proved() -> None:
 
 
 @pytest.mark.parametrize(
+    ("who", "holds"),
+    [
+        (principal("192.0.2.25"), "a.example b.example c.example"),
+        (principal("192.0.2.26"), "b.example c.example"),
+        (principal("198.51.100.1"), "c.example"),
+        (principal("198.51.100.1", "test"), "a.example c.example"),
+        (principal("198.51.100.1", "owner"), "c.example d.example"),
+        (principal("2001:db8::25", None, DIGEST), "b.example e.example"),
+        (principal("2001:db8:0:1::25"), ""),
+        (principal("::c000:219"), ""),
+    ],
+)
+def test_what_somebody_holds_is_found_by_his_proofs_and_his_address(who: Principal, holds: str) -> None:
+    """In the networks of either version that cover it, and no others."""
+    granted = {
+        "a.example": ("192.0.2.25", "user:test"),
+        "b.example": ("192.0.2.0/24", f"cert:{DIGEST}"),
+        "c.example": ("0.0.0.0/0", "192.0.2.0/24"),
+        "d.example": (),
+        "e.example": ("2001:db8::/64",),
+    }
+    entries = [Held(name, SITE, tuple(map(Grant.parse, grants))) for name, grants in granted.items()]
+    owner = User("owner", domains=frozenset({DomainName("d.example")}))
+    holdings = Directory("office.example", entries, users=[owner]).holdings(who)
+    assert sorted({name for given in holdings for name in given}) == holds.split()
+    assert all(given[name] in entries or given[name].owners for given in holdings for name in given)
+
+
+@pytest.mark.parametrize(
     ("mailbox", "known"),
     [("ann@test.example", True), ("ANN@Test.Example", True), ("ann+lists@test.example", True),
      ("bob+x@test.example", True), ("bob@test.example", False), ("ann@sub.test.example", False),

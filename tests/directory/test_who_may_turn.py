@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from tests.release.rights import Matrix, forms, strangers
+from tests.release.rights import Matrix, everything, forms, strangers
 
 from restante.directory import rights as real
-from restante.directory.entries import Held
+from restante.directory.entries import Directory, Held
 from restante.directory.rights import match_node, may_turn
 from restante.model import DomainName, Principal
 from restante.smtp.address import AddressError, parse_domain
@@ -113,8 +113,9 @@ def test_strangers_get_nothing() -> None:
 
 
 def test_a_right_too_many_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If every login were an owner."""
+    """If every login were an owner, and the index by grants gave everybody everything: either would hold alone."""
     monkeypatch.setattr(real, "may_release_by_proof", lambda _, principal: principal.login is not None)
+    monkeypatch.setattr(Directory, "holdings", everything)
     with pytest.raises(AssertionError, match="gets"):
         check_strangers(10_000, seed=1)
 

@@ -10,17 +10,16 @@ from __future__ import annotations
 import ipaddress
 import math
 import random
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from statistics import median
-from typing import Self
 
 import pytest
 from tests.hostile.attack import replies, say
 from tests.hostile.office import CONFIG, RELAYING, SITE, SIZE, AttackedOffice
 from tests.hostile.secrecy import ALIKE, STRANGER, difference
 from tests.server.office import HeldBack, Office, Peer
+from tests.work import Calls
 
 from restante.config.load import directory_of, load
 from restante.directory.entries import Directory
@@ -41,24 +40,6 @@ def test_unknown_and_foreign_nodes_get_the_same_octets(office: AttackedOffice) -
         heard = [say(office.port, f"ETRN {node}\r\nQUIT\r\n".encode(), source=STRANGER) for node in (known, unknown)]
         assert heard[0].replace(known.encode(), b"X") == heard[1].replace(unknown.encode(), b"X")
         assert replies(heard[0])[1].startswith("459 4.7.1")
-
-
-class Calls:
-    """Counts the calls of functions in this thread, within `with`."""
-
-    def __init__(self) -> None:
-        self.number = 0
-
-    def __enter__(self) -> Self:
-        self._before = sys.getprofile()
-        sys.setprofile(self._count)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.setprofile(self._before)
-
-    def _count(self, _frame: object, event: str, _argument: object) -> None:
-        self.number += event in ("call", "c_call")
 
 
 @pytest.fixture

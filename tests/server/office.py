@@ -10,15 +10,20 @@ from dataclasses import replace
 from typing import TypeVar
 
 from restante.clock import Clock, TurnedClock
-from restante.directory.entries import Delivered, Directory, Held, Network, Recipients, Rejected, Relayed
+from restante.directory.entries import Delivered, Directory, Entry, Held, Network, Recipients, Rejected, Relayed
+from restante.directory.users import User
 from restante.facts import Fact
-from restante.model import ByMx, DomainName, HostPort, Item, MessageId, Principal
+from restante.logins.check import Logins
+from restante.logins.guesses import GuessLimits
+from restante.model import ByMx, DomainName, HostPort, Item, MessageId, Principal, ReleaseView
 from restante.net.asyncio_stream import AsyncioStream, memory_pair
 from restante.net.stream import StreamClosed
 from restante.net.tls import ServerContext
 from restante.release.requests import Answer, NotAllowed
 from restante.server.session import Limits, Services, Session
+from restante.server.turning import Turning
 from restante.smtp.node import Node
+from restante.smtp.services import Service
 from restante.spool.spool import Arrival, ContentWriter, Filter
 from restante.store.sqlite import SqliteSpool
 
@@ -115,7 +120,10 @@ class Watched:
 
 
 class Office:
-    """The host. What it was asked and what it announced is kept; `answer` is what an ETRN gets."""
+    """The host. What it was asked and what it announced is kept; `answer` is what an ETRN gets.
+
+    `services()` is made of what a test has set by then; who is already connected keeps what was.
+    """
 
     def __init__(self, spool: SqliteSpool, held: HeldBack) -> None:
         self.spool = spool
@@ -123,29 +131,62 @@ class Office:
         self.clock: Clock = TurnedClock()
         self.limits = Limits()
         self.relay_from: tuple[Network, ...] = ()
+        self.entries: tuple[Entry, ...] = ENTRIES
+        self.users: tuple[User, ...] = ()
+        self.service = Service.MX
         self.tls: ServerContext | None = None
+        self.tls_first = False
+        self.passwords_in_clear = False
+        self.logins: Logins | None = None
+        self.turning: Turning | None = None
         self.answer: Callable[[Node, Principal], Answer] = lambda *_: NotAllowed()
+        self.released: Callable[[], list[ReleaseView]] = list
+        """What was released, where a test lets it be decided in earnest."""
         self.facts: list[Fact] = []
         self.arrived: list[DomainName] = []
         self._peers: list[Peer] = []
+        self._known: object = None
+
+    async def _ask(self, node: Node, principal: Principal) -> Answer:
+        return self.answer(node, principal)
 
     def services(self) -> Services:
         """As app.py makes them."""
         return Services(
             hostname="office.example",
             spool=self.spool,
-            directory=lambda: Directory("office.example", ENTRIES, self.relay_from),
-            ask=self.answer,
+            directory=self.directory,
+            ask=self._ask,
             arrived=self.arrived.append,
             announce=self.facts.append,
             clock=self.clock,
             limits=self.limits,
             tls=lambda: self.tls,
+            service=self.service,
+            logins=self.logins,
+            tls_first=self.tls_first,
+            passwords_in_clear=self.passwords_in_clear,
+            turning=self.turning,
         )
 
-    async def connect(self) -> Peer:
-        """A peer of a new session."""
+    def directory(self) -> Directory:
+        """What it knows now; another one only where that has changed."""
+        known = (self.entries, self.relay_from, self.users)
+        if self._known != known:
+            self._known = known
+            self._directory = Directory("office.example", self.entries, self.relay_from, self.users)
+        return self._directory
+
+    def take_logins(self, *users: User) -> None:
+        """These may log in from now on."""
+        self.users = users
+        self.logins = Logins(self.directory, self.clock, b"k" * 32, GuessLimits())
+
+    async def connect(self, address: str = "0.0.0.0") -> Peer:
+        """A peer of a new session, who seems to be at that address."""
         ours, theirs = await memory_pair()
+        here = ipaddress.ip_address("192.0.2.250")
+        ours.present_as((ipaddress.ip_address(address), 40000), (here, 25))
         peer = Peer(theirs, ours, Session(ours, self.services()))
         self._peers.append(peer)
         return peer
@@ -168,6 +209,8 @@ class Office:
         self.held.open.set()
         for peer in self._peers:
             await peer.leave()
+        if self.logins is not None:
+            self.logins.close()
         await self.spool.close()
         await asyncio.sleep(0.01)
 

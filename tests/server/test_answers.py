@@ -6,7 +6,17 @@ import pytest
 
 from restante.directory.routing import DomainRejected, Refusal, RelayDenied, UnknownUser
 from restante.model import MessageId
-from restante.release.requests import Answer, NotAllowed, NothingWaiting, Queued, Started, Unavailable
+from restante.release.requests import (
+    Answer,
+    Busy,
+    NotAllowed,
+    NothingWaiting,
+    Queued,
+    Started,
+    TurnAnswer,
+    Unavailable,
+)
+from restante.release.turn import Turn
 from restante.server import answers
 from restante.spool.spool import SpoolBroken, SpoolFull
 
@@ -26,6 +36,21 @@ from restante.spool.spool import SpoolBroken, SpoolFull
 def test_what_an_etrn_is_told(answer: Answer, said: str) -> None:
     """RFC 1985 §5.1, with the node as it was written."""
     assert bytes(answers.etrn("X", answer)) == f"{said}\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Turn((), lambda *_: None), "250 2.0.0 OK now reversing the connection"),
+        (NothingWaiting(), "453 4.2.0 You have no mail"),
+        (Busy(), "450 4.7.0 Your mail is on its way already, try again later"),
+        (NotAllowed(), "450 4.7.1 ATRN request refused"),
+        (Unavailable(), "451 4.3.0 Unable to process ATRN request now"),
+    ],
+)
+def test_what_an_atrn_is_told(answer: TurnAnswer | NotAllowed, said: str) -> None:
+    """RFC 2645 §5.2.1; the enhanced code tells the refusals with one code apart."""
+    assert bytes(answers.atrn(answer)) == f"{said}\r\n".encode()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -160,7 +160,8 @@ Entry = Held | Relayed | Delivered | Rejected
 
 
 class Directory:
-    """All entries, by name, by group and by next hop; all users, by name and by certificate; and who may relay.
+    """All entries, by name, by group, by next hop and by who was granted them; all users, by name and by certificate;
+    and who may relay.
 
     What is held for a domain that users call their own has them as its owners.
     """
@@ -180,11 +181,18 @@ class Directory:
         self._groups: dict[str, list[Held]] = {}
         self._next_hops: dict[IPAddress, list[Held]] = {}
         self._below: dict[str, list[Held]] = {}
-        self._proofs: dict[Grant, list[Held]] = {}
+        self._proofs: dict[Grant, dict[str, Held]] = {}
+        self._networks: dict[tuple[int, int], dict[int, dict[str, Held]]] = {}
+        """By IP version and number of bits that follow the prefix, then by prefix; there are few lengths."""
         self._give_owners()
+        by_next_hop: dict[NextHop, list[Held]] = {}
         for entry in self._entries.values():
             if isinstance(entry, Held):
                 self._index(entry)
+                by_next_hop.setdefault(entry.next_hop, []).append(entry)
+        for next_hop, held in by_next_hop.items():
+            if isinstance(next_hop, HostPort) and (address := next_hop.address) is not None:
+                self._next_hops.setdefault(address, []).extend(held)
 
     def _give_owners(self) -> None:
         owners: dict[str, set[str]] = {}  # by domain
@@ -201,15 +209,22 @@ class Directory:
     def _index(self, entry: Held) -> None:
         if entry.group is not None:
             self._groups.setdefault(entry.group, []).append(entry)
-        if isinstance(entry.next_hop, HostPort) and (address := entry.next_hop.address) is not None:
-            self._next_hops.setdefault(address, []).append(entry)
-        for grant in {*entry.grants, *(Grant(login=owner) for owner in entry.owners)}:
-            if grant.needs_proof:
-                self._proofs.setdefault(grant, []).append(entry)
+        for grant in (*entry.grants, *(Grant(login=owner) for owner in entry.owners)):
+            self._holdings(grant)[entry.name] = entry
         if entry.name != EVERY_OTHER:
-            labels = entry.name.split(".")
-            for start in range(len(labels)):
-                self._below.setdefault(".".join(labels[start:]), []).append(entry)
+            above = entry.name.partition(".")[2]
+            while above:
+                self._below.setdefault(above, []).append(entry)
+                above = above.partition(".")[2]
+
+    def _holdings(self, grant: Grant) -> dict[str, Held]:
+        """What a grant gives, by name, to be filled."""
+        network = grant.network
+        if network is None:
+            return self._proofs.setdefault(grant, {})
+        shift = network.max_prefixlen - network.prefixlen
+        of_length = self._networks.setdefault((network.version, shift), {})
+        return of_length.setdefault(int(network.network_address) >> shift, {})
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -241,11 +256,34 @@ class Directory:
 
     def granted_to(self, principal: Principal) -> tuple[Held, ...]:
         """The held entries that what the principal has proved was granted, by its own domains or by grants."""
+        return _once(self._proved(principal))
+
+    def holdings(self, principal: Principal) -> tuple[Mapping[str, Held], ...]:
+        """The same and what its address was granted: for each grant that covers the principal what it gives, by name.
+
+        What others were granted makes no difference to what this looks at.
+        """
+        number, version = int(principal.address), principal.address.version
+        found = [
+            given
+            for (of, shift), by_prefix in self._networks.items()
+            if of == version and (given := by_prefix.get(number >> shift)) is not None
+        ]
+        return (*self._proved(principal), *found)
+
+    def _proved(self, principal: Principal) -> list[Mapping[str, Held]]:
         proofs = [Grant(login=principal.login)] if principal.login is not None else []
         certificates = [principal.certificate, *principal.certificate_names]
         proofs += [Grant(certificate=certificate) for certificate in certificates if certificate is not None]
-        found = (entry for proof in proofs for entry in self._proofs.get(proof, ()))
-        return tuple({entry.name: entry for entry in found}.values())
+        return [given for proof in proofs if (given := self._proofs.get(proof)) is not None]
+
+    def site_networks(self) -> Iterator[Network]:
+        """Where sites come from: what is granted, and where their mail goes."""
+        for (version, shift), by_prefix in self._networks.items():
+            make, bits = (ipaddress.IPv4Network, 32) if version == 4 else (ipaddress.IPv6Network, 128)
+            for prefix in by_prefix:
+                yield make((prefix << shift, bits - shift))
+        yield from map(ipaddress.ip_network, self._next_hops)
 
     def in_group(self, group: str) -> tuple[Held, ...]:
         """The held entries of a group."""
@@ -257,4 +295,11 @@ class Directory:
 
     def below(self, domain: DomainName) -> tuple[Held, ...]:
         """The held entry of a domain and those below it, on label boundaries."""
-        return tuple(self._below.get(domain, ()))
+        own = self._entries.get(domain)
+        is_held = isinstance(own, Held) and domain != EVERY_OTHER
+        return (*([own] if is_held else []), *self._below.get(domain, ()))
+
+
+def _once(holdings: Iterable[Mapping[str, Held]]) -> tuple[Held, ...]:
+    """What is in any of them, without repeats."""
+    return tuple({name: entry for given in holdings for name, entry in given.items()}.values())

@@ -1,16 +1,18 @@
 """May this principal relay, send as, release, have its mail by ATRN? Pure, and by default: no (RFC 1985 §6, §8).
 
-The operator, on the control socket, may all. What an ETRN's node means is cut down to what the principal was granted
-before anything else is looked at, so that a stranger learns nothing, not even by the time it takes. Domains are
-compared as A-labels and users by their names in lower case, never by what somebody has typed.
+The operator, on the control socket, may all. For anybody else an ETRN's node is looked for among what that principal
+was granted, and nowhere else: so a stranger learns nothing, not even by the time it takes, and is no work, however many
+domains there are. Domains are compared as A-labels and users by their names in lower case, never by what somebody has
+typed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from restante.directory.entries import EVERY_OTHER, Directory, Held
-from restante.model import Caller, DomainName, Mailbox, Principal
+from restante.model import Caller, DomainName, HostPort, Mailbox, Principal
+from restante.smtp.address import is_below
 from restante.smtp.node import AddressNode, DomainNode, GroupNode, Node, SubtreeNode
 
 UNNAMED = Mailbox("", DomainName(""))
@@ -56,13 +58,29 @@ def may_release_by_proof(entry: Held, principal: Principal) -> bool:
 
 def match_node(directory: Directory, node: Node, principal: Principal) -> tuple[Held, ...]:
     """The held entries that a node means and that this principal may release; empty means 459, whatever the reason."""
-    return tuple(entry for entry in _meant(directory, node) if may_release(entry, principal))
+    return tuple(entry for entry in matching(directory, node, principal) if entry is not None)
+
+
+def matching(directory: Directory, node: Node, principal: Principal) -> Iterator[Held | None]:
+    """The same step by step, for who must pause: an entry, or None for one that was granted and is not meant."""
+    if principal.operator:
+        yield from _meant(directory, node)
+        return
+    found: set[str] = set()
+    for given in directory.holdings(principal):
+        for entry in _meant_of(given, node):
+            if entry is None or entry.name in found or not may_release(entry, principal):
+                yield None
+            else:
+                found.add(entry.name)
+                yield entry
 
 
 def _meant(directory: Directory, node: Node) -> tuple[Held, ...]:
     match node:
         case DomainNode(domain=domain):
-            return _named(directory, domain)
+            entry = directory.entry(domain)
+            return (entry,) if isinstance(entry, Held) and entry.name != EVERY_OTHER else ()
         case SubtreeNode(domain=domain):
             return directory.below(domain)
         case GroupNode(group=group):
@@ -71,9 +89,25 @@ def _meant(directory: Directory, node: Node) -> tuple[Held, ...]:
             return directory.at_next_hop(address)
 
 
-def _named(directory: Directory, domain: DomainName) -> tuple[Held, ...]:
-    entry = directory.entry(domain)
-    return (entry,) if isinstance(entry, Held) and entry.name != EVERY_OTHER else ()
+def _meant_of(given: Mapping[str, Held], node: Node) -> Iterator[Held | None]:
+    """The same, of these alone; None for each that is not meant."""
+    match node:
+        case DomainNode(domain=domain):
+            yield _named(given, domain)
+        case SubtreeNode(domain=domain):
+            for name, entry in given.items():
+                yield entry if name != EVERY_OTHER and is_below(DomainName(name), domain) else None
+        case GroupNode(group=group):
+            for entry in given.values():
+                yield entry if entry.group == group else None
+        case AddressNode(address=address):
+            host = str(address)  # as HostPort.parse() writes it
+            for entry in given.values():
+                yield entry if isinstance(entry.next_hop, HostPort) and entry.next_hop.host == host else None
+
+
+def _named(given: Mapping[str, Held], domain: DomainName) -> Held | None:
+    return given.get(domain) if domain != EVERY_OTHER else None
 
 
 def may_turn(directory: Directory, principal: Principal, domains: Sequence[DomainName] = ()) -> tuple[Held, ...]:
@@ -84,6 +118,11 @@ def may_turn(directory: Directory, principal: Principal, domains: Sequence[Domai
     """
     if not domains:
         return tuple(entry for entry in directory.granted_to(principal) if may_release_by_proof(entry, principal))
-    found = [_named(directory, domain) for domain in dict.fromkeys(domains)]
-    granted = tuple(entry for named in found for entry in named if may_release_by_proof(entry, principal))
-    return granted if len(granted) == len(found) else ()
+    holdings = directory.holdings(principal)
+    named = {
+        domain: entry
+        for domain in domains
+        for given in holdings
+        if (entry := _named(given, domain)) is not None and may_release_by_proof(entry, principal)
+    }
+    return tuple(named.values()) if len(named) == len(set(domains)) else ()

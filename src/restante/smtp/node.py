@@ -88,7 +88,8 @@ def parse_node(text: str) -> Node:
 
 
 def _named_domain(text: str) -> DomainName:
-    domain = parse_domain(text.removesuffix("."))  # a root that is written is the same name (RFC 1034 §3.1)
+    bare = text.removesuffix(".")  # a root that is written is the same name (RFC 1034 §3.1)
+    domain = parse_domain.__wrapped__(bare)  # no memory: how long it takes must not tell who has used a name here
     if domain.startswith("["):
         raise NodeError(f"{text!r} is not a domain name")
     return domain
