@@ -334,7 +334,7 @@ class CallView:
     reason: str = ""
     """Why it was made: `schedule`, `operator`, `link-up`."""
     step: str = ""
-    """What it is doing: `before`, `connect`, `etrn`, `waiting`, `after`."""
+    """What it is doing: `before`, `connect`, `etrn` or `atrn`, `turned`, `waiting`, `after`."""
     expected: int | None = None
     """Messages that the office said it would send (253), as far as known."""
     received: int = 0
@@ -345,5 +345,5 @@ class CallView:
     window_ends: float | None = None
     ended: float | None = None
     replies: tuple[str, ...] = ()
-    """What the office answered, one line per ETRN: `test.example: 253 2.0.0 OK, ...`."""
+    """What the office answered, one line per ETRN, or for ATRN: `test.example: 253 2.0.0 OK, ...`."""
     error: str = ""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from textwrap import dedent
 
 from restante.calls.plan import CallMeans
+from restante.calls.turn import Serve, Served
 from restante.clock import Clock
-from restante.facts import Fact, MessageAccepted
+from restante.facts import Announce, Fact, MessageAccepted
 from restante.model import DomainName, HostPort, MessageId, Principal, Progress, ReleaseView
 from restante.net.asyncio_stream import AsyncioStream, memory_pair
-from restante.net.stream import StreamClosed
+from restante.net.stream import Stream, StreamClosed
 
 OFFICE = HostPort("office.example")
 TEST = DomainName("test.example")
@@ -37,13 +39,17 @@ def etrn(reply: str, domain: str = TEST) -> str:
 class PlayedOffices:
     """A dial() whose Nth connection plays the Nth script; the last one is played again and again.
 
-    `S:` is sent, `C:` must come, `...` keeps the line open in silence, and at the end the office hangs up.
+    `S:` is sent, `C:` must come, or a line that begins with `L:`; `R:` is the code of a reply that must come (where the
+    connection is turned round), `...` keeps the line open in silence, `wait` goes on when `go_on` is set, and at the
+    end the office hangs up.
     """
 
     def __init__(self, *scripts: str) -> None:
         self._scripts = scripts
         self._tasks: list[asyncio.Task[None]] = []
         self.dialled = 0
+        self.held = False
+        self.go_on = asyncio.Event()
 
     async def __call__(self, host: HostPort, *, timeout: float) -> AsyncioStream:  # noqa: ARG002
         script = dedent(self._scripts[min(self.dialled, len(self._scripts) - 1)])
@@ -52,7 +58,7 @@ class PlayedOffices:
             raise StreamClosed(f"{host}: Connection refused")
         ours, theirs = await memory_pair()
         self.dialled += 1
-        self._tasks.append(asyncio.create_task(_play(theirs, script)))
+        self._tasks.append(asyncio.create_task(self._play(theirs, script)))
         return ours
 
     async def finished(self) -> None:
@@ -66,26 +72,41 @@ class PlayedOffices:
             assert not left, "a connection was left open"
         await asyncio.sleep(0.01)  # both ends' transports are let go
 
+    async def _play(self, stream: AsyncioStream, script: str) -> None:
+        try:
+            for line in filter(None, map(str.strip, script.splitlines())):
+                if line == "...":
+                    while await stream.read():
+                        pass
+                    return
+                if line == "wait":
+                    self.held = True
+                    await self.go_on.wait()
+                    continue
+                who, _, text = line.partition(":")
+                text = text.removeprefix(" ")
+                if who == "S":
+                    stream.write(f"{text}\r\n".encode())
+                elif who == "R":
+                    await _take_reply(stream, text)
+                else:
+                    heard = b""
+                    while not heard.endswith(b"\r\n"):
+                        data = await stream.read(5)
+                        assert data, f"expected {text!r}, but the site hung up"
+                        heard += data
+                    assert heard.startswith(text.encode()) if who == "L" else heard.decode() == f"{text}\r\n", heard
+        finally:
+            await stream.close()
 
-async def _play(stream: AsyncioStream, script: str) -> None:
-    try:
-        for line in filter(None, map(str.strip, script.splitlines())):
-            if line == "...":
-                while await stream.read():
-                    pass
-                return
-            who, _, text = line.partition(": ")
-            if who == "S":
-                stream.write(f"{text}\r\n".encode())
-            else:
-                heard = b""
-                while not heard.endswith(b"\r\n"):
-                    data = await stream.read(5)
-                    assert data, f"expected {text!r}, but the site hung up"
-                    heard += data
-                assert heard.decode() == f"{text}\r\n"
-    finally:
-        await stream.close()
+
+async def _take_reply(stream: AsyncioStream, code: str) -> None:
+    heard = b""
+    while not re.search(rb"^\d\d\d [^\n]*\r\n\Z", heard, re.MULTILINE):
+        data = await stream.read(5)
+        assert data, f"expected {code}, but the site hung up after {heard!r}"
+        heard += data
+    assert heard.splitlines()[-1].startswith(code.encode()), (code, heard)
 
 
 class Feed:
@@ -153,12 +174,19 @@ class Shelf:
         return self.waiting
 
 
+def serves_nobody(stream: Stream, domains: frozenset[DomainName], announce: Announce) -> Served:
+    """For calls that have no connection turned round."""
+    raise AssertionError((stream, domains, announce))
+
+
 def means(
     dial: PlayedOffices,
     clock: Clock,
     feed: Feed,
     shelf: Shelf | None = None,
     octets_in: Callable[[], int] = lambda: 0,
+    *,
+    serve: Serve = serves_nobody,
 ) -> CallMeans:
     """What app.py would hand in."""
     return CallMeans(
@@ -168,6 +196,7 @@ def means(
         announce=feed.announce,
         clock=clock,
         hostname="site.example",
+        serve=serve,
         octets_in=octets_in,
     )
 

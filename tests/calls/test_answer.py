@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from restante.calls.answer import Answer, NotNow, Refused, Started, check_node, understand
+from restante.calls.answer import Answer, NotNow, Refused, Started, check_node, understand, understand_turn
 from restante.smtp.node import NodeError
-from restante.smtp.reply import ReplyReader
+from restante.smtp.reply import Reply, ReplyReader
 
 
-def said(line: str) -> Answer:
-    """What a line of an office means."""
+def reply_of(line: str) -> Reply:
+    """A line of an office as a reply."""
     reader = ReplyReader()
     reader.receive(line.encode() + b"\r\n")
     reply = reader.next_reply()
     assert reply is not None
-    return understand(reply)
+    return reply
+
+
+def said(line: str) -> Answer:
+    """What it means as the answer to ETRN."""
+    return understand(reply_of(line))
 
 
 @pytest.mark.parametrize(
@@ -61,3 +66,21 @@ def test_what_cannot_be_a_node_is_refused(node: str) -> None:
     """Nothing of it reaches the wire."""
     with pytest.raises(NodeError):
         check_node(node)
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("453 You have no mail", Started(0)),
+        ("450 ATRN request refused", Refused(ends_asking=True)),
+        ("450 4.7.1 ATRN request refused", Refused(ends_asking=True)),
+        ("450 4.7.0 You ask too often", NotNow()),
+        ("451 Unable to process ATRN request now", NotNow()),
+        ("502 Command not implemented", Refused(ends_asking=True)),
+        ("530 Authentication required", Refused(ends_asking=True)),
+        ("334 go on", Refused(ends_asking=True)),
+    ],
+)
+def test_what_an_office_says_to_atrn(line: str, answer: Answer) -> None:
+    """RFC 2645 §5.2.1; its 450 has two meanings."""
+    assert understand_turn(reply_of(line)) == answer

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from tests.calls.played import BYE, GREETING, OFFICE, REFUSES, PlayedOffices, etrn
 
-from restante.calls.office import Contact, Manners, Office
+from restante.calls.office import Contact, Office
+from restante.calls.office import etrn as asking
 from restante.model import HostPort
 from restante.net.asyncio_stream import AsyncioStream, memory_pair
 from restante.net.tls import TlsLevel, TlsPolicy, self_signed, server_context
 from restante.smtp.reply import Reply
+from restante.transport.greeting import Manners
 
 
 async def contact(
@@ -25,9 +27,9 @@ async def contact(
     def hear(node: str, reply: Reply) -> None:
         heard.append(f"{node}: {reply}")
 
-    manners = Manners("site.example", TlsPolicy(tls), patience)
-    office = Office(OFFICE, offices, manners, heard=hear, connected=lambda: connected.append(True))
-    ended = await office.contact(nodes)
+    manners = Manners("site.example", OFFICE.host, TlsPolicy(tls), patience=patience)
+    office = Office(OFFICE, offices, manners, connected=lambda: connected.append(True))
+    ended = await office.contact(asking(nodes, hear))
     await offices.closed()
     return ended, heard
 
@@ -121,7 +123,11 @@ async def test_where_tls_is_required_nothing_is_asked_in_clear() -> None:
     """An office, or a man in the middle, that offers no STARTTLS hears no node."""
     for level in (TlsLevel.REQUIRED, TlsLevel.VERIFY):
         ended, heard = await contact(PlayedOffices(GREETING), "a.example", tls=level)
-        assert (ended.problem, ended.is_final, heard) == ("office.example:25: does not offer STARTTLS", True, [])
+        assert (ended.problem, ended.is_final, heard) == (
+            "office.example:25: TLS is required, and STARTTLS is not offered",
+            True,
+            [],
+        )
 
 
 OFFERS = """
@@ -139,7 +145,7 @@ async def test_starttls_refused_is_no_hindrance_where_it_is_opportunistic() -> N
     offices = PlayedOffices(f"{refused}\nC: ETRN a.example\nS: 251 OK\n{BYE}")
     assert await contact(offices, "a.example") == (Contact(), ["a.example: 251 OK"])
     ended, _ = await contact(PlayedOffices(refused), "a.example", tls=TlsLevel.REQUIRED)
-    assert ended == Contact("office.example:25: STARTTLS: 454 4.3.0 TLS not available")
+    assert ended == Contact(f"{OFFICE}: TLS is required, and STARTTLS was answered 454 4.3.0 TLS not available")
 
 
 async def test_a_handshake_that_fails_is_tried_again_in_clear_or_not_at_all() -> None:
@@ -159,7 +165,7 @@ async def test_bytes_injected_ahead_of_tls_end_the_conversation() -> None:
     offices = PlayedOffices(f"{OFFERS}\nS: 220 go ahead\nS: 250 injected")
     ended, heard = await contact(offices, "a.example", tls=TlsLevel.REQUIRED)
     assert heard == []
-    assert "more was sent" in ended.problem or "ahead of the TLS" in ended.problem
+    assert "sent behind the reply to STARTTLS" in ended.problem or "ahead of the TLS" in ended.problem
 
 
 @pytest.mark.parametrize("level", [TlsLevel.OPPORTUNISTIC, TlsLevel.REQUIRED, TlsLevel.VERIFY])
@@ -191,14 +197,9 @@ async def test_over_tls_all_is_said_again_inside(level: TlsLevel, tmp_path: Path
 
     tasks: list[asyncio.Task[None]] = []
     heard: list[str] = []
-    asked = Office(
-        OFFICE,
-        dial,
-        Manners("site.example", TlsPolicy(level), 5),
-        heard=lambda node, _: heard.append(node),
-        connected=lambda: None,
-    )
-    ended = await asked.contact(["a.example"])
+    manners = Manners("site.example", OFFICE.host, TlsPolicy(level), patience=5)
+    asked = Office(OFFICE, dial, manners, connected=lambda: None)
+    ended = await asked.contact(asking(["a.example"], lambda node, _: heard.append(node)))
     await asyncio.wait(tasks, timeout=5)
     await asyncio.sleep(0.01)
     if level is TlsLevel.VERIFY:

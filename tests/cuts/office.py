@@ -133,6 +133,10 @@ async def office(folder: Path, next_hop: HostPort, tls: TlsLevel = TlsLevel.OPPO
     assert not unexpected, unexpected
 
 
+async def _nothing_waits(*_: object) -> NothingWaiting:
+    return NothingWaiting()
+
+
 class OwnSite:
     """restante as the site: its own sessions, and a spool in which everything stays."""
 
@@ -144,7 +148,7 @@ class OwnSite:
             hostname="site.example",
             spool=spool,
             directory=lambda: directory,
-            ask=lambda *_: NothingWaiting(),
+            ask=_nothing_waits,
             arrived=lambda _: None,
             announce=lambda _: None,
             clock=SystemClock(),

@@ -11,13 +11,14 @@ import pytest
 from tests.net.authority import Wish, self_made
 from tests.transport.test_smtp import Stock, listening, parcel
 
-from restante.calls.office import Manners, Office
+from restante.calls.office import Office, etrn
 from restante.model import HostPort
 from restante.net.asyncio_stream import AsyncioStream
 from restante.net.dial import dial
 from restante.net.stream import StreamClosed, StreamTimeout
 from restante.net.tls import Pair, TlsLevel, TlsPolicy, server_context
 from restante.net.tls_layers import pin_of
+from restante.transport.greeting import Manners
 from restante.transport.smtp import SmtpCarrier, SmtpMeans
 
 PEER = self_made(Wish(("peer.example",)))
@@ -102,9 +103,9 @@ async def by_carrier(host: HostPort, policy: TlsPolicy) -> str:
 
 async def by_call(host: HostPort, policy: TlsPolicy) -> str:
     """Asks for mail; why that failed."""
-    manners = Manners("office.example", policy, 10)
-    office = Office(host, dial, manners, heard=lambda *_: None, connected=lambda: None)
-    return (await asyncio.wait_for(office.contact(["test.example"]), 20)).problem
+    manners = Manners("office.example", host.host, policy, patience=10)
+    office = Office(host, dial, manners, connected=lambda: None)
+    return (await asyncio.wait_for(office.contact(etrn(["test.example"], lambda *_: None)), 20)).problem
 
 
 SAID = {by_carrier: "MAIL FROM:<ann@far.example>", by_call: "ETRN test.example"}

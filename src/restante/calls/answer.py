@@ -1,4 +1,4 @@
-"""What an office's reply to ETRN means (RFC 1985 §5.1-5.2), in its own words and in those of other servers. Pure."""
+"""What an office's reply to ETRN or ATRN means (RFC 1985 §5.1-5.2, RFC 2645 §5.2.1), in whatever words. Pure."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class NotNow:
-    """Not now (458 and other 4yz): worth asking again."""
+    """Not now (458, 451 and other 4yz): worth asking again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Not for us (459, which is no passing thing although it begins with 4) or not at all (5yz).
+    """Not for us (459 or 450, which is no passing thing although it begins with 4) or not at all (5yz).
 
     `ends_asking`: RFC 1985 §5.2, after 5yz a client should not go on with its other names.
     """
@@ -50,6 +50,18 @@ def understand(reply: Reply) -> Answer:
     if reply.is_transient and reply.code != 459:
         return NotNow()
     return Refused(ends_asking=not reply.is_transient)
+
+
+def understand_turn(reply: Reply) -> Answer:
+    """What a reply to ATRN means where it did not turn the connection round (RFC 2645 §5.2.1).
+
+    450 has two meanings, told apart by the enhanced code: too often (4.7.0), or not ours, which is no passing thing.
+    """
+    if reply.code == 453:
+        return Started(0)
+    if reply.is_transient and (reply.code != 450 or reply.enhanced == "4.7.0"):
+        return NotNow()
+    return Refused(ends_asking=True)
 
 
 def check_node(text: str) -> str:

@@ -1,31 +1,28 @@
 """One call, from its `before` hook to its `after` hook, and its record.
 
 The window's end bounds everything: an office that refuses, hangs, or talks nonsense costs the time that was set, and
-no mail: what did not go or come waits where it is. Own releases are let go between messages, with GRACE_SECONDS for
-the one on its way. `after` runs whenever `before` was tried, also when the call is cancelled.
+no mail: what did not go or come waits where it is. Own releases, and a connection that ATRN has turned round, are let
+go between messages, with GRACE_SECONDS for the one on its way. `after` runs whenever `before` was tried, also when the
+call is cancelled.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 
-from restante.calls.answer import NotNow, Refused, understand
+from restante.calls.asking import ATRN, Asking, back_off
 from restante.calls.hooks import Hook, run_hook
 from restante.calls.ledger import EndedBy, Ledger
-from restante.calls.office import Manners, Office
+from restante.calls.notes import Notes
 from restante.calls.plan import CallMeans, CallPlan
 from restante.errors import RestanteError
 from restante.facts import CallEnded, CallStarted, Fact
-from restante.model import CallView, DomainName, Progress
-from restante.smtp.reply import Reply
+from restante.model import CallView, Progress
 
 GRACE_SECONDS = 15.0
 LOOK_SECONDS = 1.0
 """How often a call that waits looks whether octets have moved."""
-BACK_OFF_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Waits before the office, or a release of ours, is tried again; the last one for all that follow."""
 
 
 class Call:
@@ -39,10 +36,10 @@ class Call:
         self._until = self._began + plan.window
         wall = self._clock.wall()
         self._requester = f"call {plan.name}"
-        self._ledger = Ledger(plan.domains, self._requester, plan.idle, self._began)
-        self._changed = asyncio.Event()
-        self._replies: dict[str, str] = {}
-        self._problems: dict[str, str] = {}
+        asked = (ATRN,) if plan.turns else plan.domains
+        self._ledger = Ledger(asked, self._requester, plan.idle, self._began)
+        self._notes = Notes()
+        self._asking = Asking(plan, means, self._ledger, self._notes, connected=self._connected)
         self._stopped = ""
         self._hook_task: asyncio.Task[str] | None = None
         self._flushing: asyncio.Task[None] | None = None
@@ -61,21 +58,22 @@ class Call:
         ledger = self._ledger
         return replace(
             self._view,
+            step=self._notes.step,
             expected=ledger.expected,
             received=ledger.received,
             received_octets=ledger.received_octets,
             sent=ledger.sent,
             sent_octets=ledger.sent_octets,
-            replies=tuple(f"{node}: {said}" for node, said in self._replies.items()),
-            error="; ".join(self._problems.values()),
+            replies=tuple(f"{node}: {said}" for node, said in self._notes.replies.items()),
+            error=self._notes.error,
         )
 
     def hang_up(self, why: str) -> None:
         """Ends it now, for a reason that goes into its record; the `after` hook still runs."""
         self._stopped = why
-        if self._hook_task is not None and self._view.step == "before":
+        if self._hook_task is not None and self._notes.step == "before":
             self._hook_task.cancel()
-        self._changed.set()
+        self._notes.changed.set()
 
     async def run(self) -> CallEnded:
         """Makes the call. What goes wrong is in its record, not raised; cancelling it runs `after` first."""
@@ -85,7 +83,7 @@ class Call:
         try:
             ended_by = await self._between_hooks()
         except asyncio.CancelledError:
-            self._problems.setdefault("stopped", self._stopped or "cancelled")
+            self._notes.problems.setdefault("stopped", self._stopped or "cancelled")
             raise
         finally:
             unsubscribe()
@@ -96,7 +94,8 @@ class Call:
     def _record(self, ended_by: EndedBy) -> CallEnded:
         plan, view = self._plan, self.view
         left = self._ledger.owed + sum(self._means.releaser.waiting_items(entry) for entry in plan.flush)
-        self._view = replace(self._view, progress=Progress.ENDED, step=ended_by.value, ended=self._clock.wall())
+        self._notes.step = ended_by.value
+        self._view = replace(self._view, progress=Progress.ENDED, ended=self._clock.wall())
         return CallEnded(
             plan.name,
             view.office,
@@ -114,20 +113,20 @@ class Call:
 
     async def _between_hooks(self) -> EndedBy:
         if self._stopped:
-            self._problems["stopped"] = self._stopped
+            self._notes.problems["stopped"] = self._stopped
             return EndedBy.ERROR
         try:
             if (error := await self._hook("before")) or self._stopped:
-                self._problems["before"] = error or self._stopped
+                self._notes.problems["before"] = error or self._stopped
                 return EndedBy.ERROR
             return await self._talk()
         finally:
             if error := await self._hook("after"):
-                self._problems["after"] = error
+                self._notes.problems["after"] = error
 
     async def _hook(self, when: str) -> str:
         """Runs a hook where one is set; why it failed, or nothing."""
-        self._step(when)
+        self._notes.step = when
         hook = self._plan.hook(when)
         if hook is None:
             return ""
@@ -171,7 +170,8 @@ class Call:
             raise
         finally:
             window.cancel()
-            await self._end("asking", asking, 0)
+            is_serving = self._asking.let_go()
+            await self._end("asking", asking, GRACE_SECONDS if is_serving and not self._stopped else 0)
             if self._flushing is not None:  # the message on its way may be finished
                 await self._end("flush", self._flushing, 0 if self._stopped else GRACE_SECONDS)
 
@@ -184,34 +184,37 @@ class Call:
         task.cancel()
         await asyncio.wait([task])
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._note(topic, f"{type(error).__name__}: {error}")
+            self._notes.problem(topic, f"{type(error).__name__}: {error}")
 
     async def _watch(self, window: asyncio.Task[None]) -> EndedBy:
         """Waits for the end, and says what it was."""
-        octets_seen = self._means.octets_in()
+        octets_seen = self._octets_in()
         while True:
             now = self._clock.monotonic()
-            if (octets := self._means.octets_in()) != octets_seen:
+            if (octets := self._octets_in()) != octets_seen:
                 octets_seen = octets
                 self._ledger.touched(now)
             if self._stopped:
-                self._problems["stopped"] = self._stopped
+                self._notes.problems["stopped"] = self._stopped
                 return EndedBy.ERROR
             ended_by = self._ledger.is_over(now)
             if ended_by is None and window.done():
                 ended_by = EndedBy.WINDOW
-                if self._ledger.asking and not self._problems:
-                    self._note("connect", f"{self._plan.office}: no answer by the window's end")
+                if self._ledger.asking and not self._ledger.is_turned and not self._notes.problems:
+                    self._notes.problem("connect", f"{self._plan.office}: no answer by the window's end")
             if ended_by is not None:
-                is_vain = bool(self._problems) and not self._ledger.has_begun and not self._ledger.sent
+                is_vain = bool(self._notes.problems) and not self._ledger.has_begun and not self._ledger.sent
                 return EndedBy.ERROR if is_vain else ended_by
             await self._something(window, is_idling=self._ledger.is_idling)
+
+    def _octets_in(self) -> int:
+        return self._means.octets_in() + self._asking.received
 
     async def _something(self, window: asyncio.Task[None], *, is_idling: bool) -> None:
         """Waits for news, the window's end, or the time to look whether anything moves."""
         loop = asyncio.get_running_loop()
-        self._changed.clear()
-        waits: list[asyncio.Task[None] | asyncio.Task[bool]] = [loop.create_task(self._changed.wait())]
+        self._notes.changed.clear()
+        waits: list[asyncio.Task[None] | asyncio.Task[bool]] = [loop.create_task(self._notes.changed.wait())]
         if is_idling:
             waits.append(loop.create_task(self._clock.sleep(LOOK_SECONDS)))
         try:
@@ -222,77 +225,41 @@ class Call:
 
     def _take(self, fact: Fact) -> None:
         if self._ledger.take(fact, self._clock.monotonic()):
-            self._changed.set()
+            self._notes.changed.set()
 
-    def _step(self, step: str) -> None:
-        self._view = replace(self._view, step=step)
-
-    # theirs: ETRN
+    # theirs
 
     async def _ask(self) -> None:
-        """Asks the office for each domain, again and again while it cannot be reached or says "not now"."""
         try:
-            plan, means = self._plan, self._means
-            manners = Manners(means.hostname, plan.tls, own=plan.own)
-            office = Office(plan.office, means.dial, manners, heard=self._heard, connected=self._connected)
-            for wait in _back_off():
-                self._step("connect")
-                contact = await office.contact(tuple(self._ledger.unanswered))
-                self._note("connect", contact.problem)
-                if contact.is_final or not self._ledger.unanswered:
-                    break
-                self._step("waiting")
-                await self._clock.sleep(wait)
-            self._step("waiting")
+            await self._asking.run()
         finally:
             self._ledger.asking = False
             if self._flushing is None:
                 self._ledger.releasing = False
-            self._changed.set()
+            self._notes.changed.set()
 
     def _connected(self) -> None:
         """The office can be reached: ours may go, while theirs is asked for."""
-        self._step("etrn")
         if not self._ledger.unanswered:  # a call for our own mail alone: the rest of the conversation is politeness
             self._ledger.asking = False
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().create_task(self._flush())
-
-    def _heard(self, node: str, reply: Reply) -> None:
-        domain = DomainName(node)
-        answer = understand(reply)
-        self._replies[node] = str(reply)
-        self._note(node, f"{node}: {reply}" if isinstance(answer, Refused | NotNow) else "")
-        self._ledger.answered(domain, answer, self._clock.monotonic())
-        self._changed.set()
-
-    def _note(self, topic: str, problem: str) -> None:
-        """Keeps the last problem of each kind, and drops it when that has gone well after all."""
-        self._problems.pop(topic, None)
-        if problem:
-            self._problems[topic] = problem
 
     # ours: a release
 
     async def _flush(self) -> None:
         """Releases what is ours, again while the next hop cannot be reached and there is time."""
         try:
-            for wait in _back_off():
+            for wait in back_off():
                 views = await self._means.releaser.release(self._plan.flush, self._until, self._requester)
                 self._ledger.released(views, self._clock.monotonic())
-                self._note("flush", "; ".join(f"{view.domain}: {view.error}" for view in views if view.error))
-                self._changed.set()
-                if "flush" not in self._problems or self._left <= wait:
+                self._notes.problem("flush", "; ".join(f"{view.domain}: {view.error}" for view in views if view.error))
+                self._notes.changed.set()
+                if "flush" not in self._notes.problems or self._left <= wait:
                     break
                 await self._clock.sleep(wait)
         except RestanteError as error:
-            self._note("flush", str(error))
+            self._notes.problem("flush", str(error))
         finally:
             self._ledger.releasing = False
-            self._changed.set()
-
-
-def _back_off() -> Iterator[float]:
-    yield from BACK_OFF_SECONDS
-    while True:
-        yield BACK_OFF_SECONDS[-1]
+            self._notes.changed.set()

@@ -19,7 +19,7 @@ class EndedBy(StrEnum):
     """What ended a call."""
 
     COUNTS = "counts"
-    """All that was counted has arrived, and all of ours was offered."""
+    """All that was counted, or all that the office had, has arrived, and all of ours was offered."""
     IDLE = "idle"
     """Nothing has moved for so long, and nothing is known to wait."""
     WINDOW = "window"
@@ -46,6 +46,7 @@ class Ledger:
         self.received = 0
         self.received_octets = 0
         self.asking = self.releasing = True
+        self.is_turned = self._was_turned = False
 
     # what goes in
 
@@ -60,6 +61,24 @@ class Ledger:
                 self.unanswered.pop(domain, None)
             case NotNow():
                 pass
+
+    def turned(self, now: float) -> None:
+        """The connection was turned round (RFC 2645): what comes over it is told by arrived()."""
+        self.is_turned = self._was_turned = True
+        self._moved = now
+
+    def arrived(self, octets: int, now: float) -> None:
+        """Notes a message that came over a connection that was turned round."""
+        self.received += 1
+        self.received_octets += octets
+        self._moved = now
+
+    def turn_ended(self, now: float, *, is_complete: bool) -> None:
+        """That connection is gone; `is_complete`: the office has sent what it had, so nothing need be asked again."""
+        if self.is_turned and is_complete:
+            self.unanswered.clear()
+        self.is_turned = False
+        self._moved = now
 
     def take(self, fact: Fact, now: float) -> bool:
         """Notes a fact; whether it was this call's business."""
@@ -115,7 +134,7 @@ class Ledger:
     @property
     def has_begun(self) -> bool:
         """Whether the office has agreed to anything."""
-        return bool(self._expected)
+        return bool(self._expected) or self._was_turned
 
     def is_over(self, now: float) -> EndedBy | None:
         """What ends the call at `now`, or None: there is still something to wait for."""
@@ -130,4 +149,6 @@ class Ledger:
     @property
     def is_idling(self) -> bool:
         """Whether only silence can end the call: nothing is known to wait, and the office did not tell a count."""
+        if self.is_turned:
+            return not self.releasing
         return not self._is_busy and None in self._expected.values()

@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from restante.calls.hooks import DEFAULT_LIMIT_SECONDS, Hook
+from restante.calls.login import Login
 from restante.calls.office import Dial
+from restante.calls.turn import Serve
 from restante.calls.window import Schedule
 from restante.clock import Clock
 from restante.facts import Announce, Fact
 from restante.model import DomainName, HostPort, ReleaseView
-from restante.net.tls import OPPORTUNISTIC, Pair, TlsPolicy
+from restante.net.tls import OPPORTUNISTIC, TlsPolicy
 
 DEFAULT_WINDOW_SECONDS = 600.0
 DEFAULT_IDLE_SECONDS = 30.0
 
 NO_SCHEDULE = Schedule(())
+NO_LOGIN = Login()
 
 Unsubscribe = Callable[[], None]
 Subscribe = Callable[[Callable[[Fact], None]], Unsubscribe]
@@ -53,8 +56,9 @@ class CallPlan:
     flush: tuple[str, ...] = ()
     """Entries of ours, held here, whose mail goes out while the link is up."""
     tls: TlsPolicy = OPPORTUNISTIC
-    own: Pair | None = None
-    """The certificate that we show the office, and its key."""
+    login: Login = NO_LOGIN
+    turns: bool = False
+    """Whether our mail comes over the connection that we have made (ATRN, RFC 2645), not over others (ETRN)."""
 
     def hook(self, when: str) -> Hook | None:
         """The hook that is run `before` or `after`, where one is set."""
@@ -76,4 +80,5 @@ class CallMeans:
     announce: Announce
     clock: Clock
     hostname: str
+    serve: Serve
     octets_in: Callable[[], int] = lambda: 0

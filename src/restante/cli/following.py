@@ -9,10 +9,13 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import typer
 
 from restante.admin.protocol import CallAnswer, ReleaseAnswer
-from restante.cli.screen import call_line, rate, release_line, say, size, span
+from restante.cli.doors import CommandFailed
+from restante.cli.screen import call_line, complain, rate, release_line, say, size, span, write_json
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -20,6 +23,22 @@ if TYPE_CHECKING:
 Followed = TypeVar("Followed", ReleaseAnswer, CallAnswer)
 PLAIN_SECONDS = 1.0
 """Between two plain lines at least."""
+
+
+def follow(answers: Iterable[Followed], *, json: bool) -> NoReturn:
+    """Shows how it goes and how it went, and ends the command with its status. Raises CommandFailed."""
+    last = last_of(answers, quiet=json)
+    if last is None:
+        raise CommandFailed(("no answer",))
+    if json:
+        write_json(last.view)
+    else:
+        replies: tuple[str, ...] = last.view.replies if isinstance(last, CallAnswer) else ()
+        for reply in replies:
+            say(reply)
+        if last.view.error:
+            complain(last.view.error)
+    raise typer.Exit(last.status)
 
 
 def last_of(answers: Iterable[Followed], *, quiet: bool) -> Followed | None:

@@ -6,24 +6,20 @@ is used. What may go wrong is told in one line each, on stderr, and never as a t
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
 from restante.admin import protocol as p
-from restante.cli import domains, doors, following, passwords, screen, users
+from restante.cli import asking, domains, doors, following, passwords, screen, users
 from restante.cli.doors import CommandFailed
 from restante.cli.options import Config, Json, chosen
 from restante.errors import RestanteError
 from restante.model import ItemState
-
-if TYPE_CHECKING:
-    from restante.calls.oneshot import EtrnResult
 
 app = typer.Typer(
     name="restante",
@@ -292,7 +288,7 @@ def release(
 ) -> None:
     """Release a domain's mail now."""
     answers = _ask(context, config, p.Release(domain, to, wait), p.ReleaseAnswer)
-    _follow(answers, json=json)
+    following.follow(answers, json=json)
 
 
 @app.command()
@@ -305,81 +301,8 @@ def call(
     json: Json = False,
 ) -> None:
     """Call an office now."""
-    _follow(_ask(context, config, p.Call(name, wait), p.CallAnswer), json=json)
+    following.follow(_ask(context, config, p.Call(name, wait), p.CallAnswer), json=json)
 
 
-def _follow(answers: Iterable[following.Followed], *, json: bool) -> None:
-    last = following.last_of(answers, quiet=json)
-    if last is None:
-        raise CommandFailed(("no answer",))
-    if json:
-        screen.write_json(last.view)
-    else:
-        replies: tuple[str, ...] = last.view.replies if isinstance(last, p.CallAnswer) else ()
-        for reply in replies:
-            screen.say(reply)
-        if last.view.error:
-            screen.complain(last.view.error)
-    raise typer.Exit(last.status)
-
-
-@app.command()
-def etrn(
-    context: typer.Context,
-    office: Annotated[str, typer.Argument(metavar="HOST[:PORT]", help="The host that holds the mail.")],
-    nodes: Annotated[list[str], typer.Argument(metavar="NODE...", help="A domain, @domain, #group or address.")],
-    *,
-    tls: Annotated[
-        Literal["off", "opportunistic", "required", "verify"],
-        typer.Option(help="How far the connection must be encrypted."),
-    ] = "opportunistic",
-    hostname: Annotated[str | None, typer.Option(metavar="NAME", help="The name for EHLO.")] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Whose hostname is said in EHLO; not needed.")
-    ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="For each of the office's replies.")] = 120,
-    json: Json = False,
-) -> None:
-    """Ask an office once for our mail (RFC 1985). Needs no configuration."""
-    from restante.calls import oneshot  # noqa: PLC0415 - brings the whole site's side
-    from restante.model import HostPort, NextHopError  # noqa: PLC0415
-    from restante.net.tls import TlsLevel  # noqa: PLC0415
-
-    try:
-        host = HostPort.parse(office)
-    except NextHopError as error:
-        raise CommandFailed((str(error),), p.USAGE) from None
-    file = chosen(context, config)
-    if hostname is None and file is not None:
-        hostname = doors.load(file).settings.hostname
-    name = _name_for_ehlo(hostname)
-    result = asyncio.run(oneshot.etrn(host, nodes, hostname=name, tls=TlsLevel(tls), timeout=timeout))
-    _show_etrn(str(host), result, json=json)
-    raise typer.Exit(result.status)
-
-
-def _show_etrn(office: str, result: EtrnResult, *, json: bool) -> None:
-    if json:
-        replies = [{"node": node, "code": reply.code, "reply": str(reply)} for node, reply in result.replies]
-        screen.write_json(
-            {"office": office, "replies": replies, "messages": result.messages, "problem": result.problem}
-        )
-        return
-    for node, reply in result.replies:
-        screen.say(f"{node}: {reply}")
-    if result.problem:
-        screen.complain(result.problem)
-
-
-def _name_for_ehlo(wanted: str | None) -> str:
-    """The name that the user gives, or this machine's; where that is none, an address literal (RFC 5321 §4.1.4)."""
-    import socket  # noqa: PLC0415
-
-    from restante.smtp.address import AddressError, parse_domain  # noqa: PLC0415
-
-    try:
-        return parse_domain(wanted if wanted is not None else socket.getfqdn().rstrip("."))
-    except AddressError as error:
-        if wanted is not None:
-            raise CommandFailed((str(error),), p.USAGE) from None
-        return "[127.0.0.1]"
+app.command()(asking.etrn)
+app.command()(asking.atrn)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from restante.calls.login import Login
 from restante.calls.plan import CallPlan
 from restante.calls.window import Schedule
 from restante.calls.zone import local_zone
@@ -102,6 +103,7 @@ def plans_of(settings: Settings, directory: Directory) -> tuple[CallPlan, ...]:
 def _plan(name: str, call: Call, directory: Directory) -> CallPlan:
     held = (entry.name for entry in directory.entries() if isinstance(entry, Held))
     flush = tuple(held) if EVERY_OTHER in call.flush else call.flush
+    own = Pair(call.certificate, call.key) if call.certificate is not None and call.key is not None else None
     return CallPlan(
         name,
         call.host,
@@ -115,5 +117,6 @@ def _plan(name: str, call: Call, directory: Directory) -> CallPlan:
         hook_limit=call.hook_timeout,
         flush=flush,
         tls=TlsPolicy(call.tls, call.tls_pin),
-        own=Pair(call.certificate, call.key) if call.certificate is not None and call.key is not None else None,
+        login=Login(call.user, call.password_file, own),
+        turns=call.protocol == "atrn",
     )

@@ -112,6 +112,11 @@ class Stream(Protocol):
     """A connection, whoever opened it."""
 
     @property
+    def received(self) -> int:
+        """Octets that have come in all."""
+        ...
+
+    @property
     def peer(self) -> tuple[IPAddress, int]:
         """Address and port of the other end."""
         ...

@@ -7,16 +7,28 @@ from typing import assert_never
 from restante.directory.routing import DomainRejected, RelayDenied, UnknownUser
 from restante.logins.check import NotAdmitted, NotTried, NotUnderstood
 from restante.model import MessageId, write_message_id
-from restante.release.requests import Answer, NotAllowed, NothingWaiting, Queued, Started, Unavailable
+from restante.release.requests import (
+    Answer,
+    Busy,
+    NotAllowed,
+    NothingWaiting,
+    Queued,
+    Started,
+    TurnAnswer,
+    Unavailable,
+)
+from restante.release.turn import Turn
 from restante.smtp import reply
 from restante.smtp.reply import Reply
-from restante.spool.spool import SpoolBroken, SpoolFull
+from restante.spool.spool import NotTaken, SpoolBroken, SpoolFull
 
 NO_SPACE = Reply(452, "Insufficient system storage, try again later", "4.3.1")
 TOO_MANY_RECIPIENTS = Reply(452, "Too many recipients", "4.5.3")
 HEADER_TOO_LONG = Reply(552, "The header section is too long", "5.6.0")
 NOT_YOUR_SENDER = Reply(550, "This sender is not yours", "5.7.1")
 TOO_MANY_HOPS = Reply(554, "Too many hops, this message is in a loop", "5.4.6")
+TURN_TOO_OFTEN = Reply(450, "You ask too often, try again later", "4.7.0")
+TURN_NEEDS_TLS = Reply(450, "Mail for you must be encrypted, use STARTTLS first", "4.7.10")
 
 
 def not_routed(found: UnknownUser | RelayDenied | DomainRejected) -> Reply:
@@ -49,12 +61,14 @@ def accepted(message: MessageId) -> Reply:
 
 
 def not_accepted(error: BaseException) -> Reply:
-    """Why a message was not stored; always 4yz, for nothing of it was kept."""
+    """Why a message was not stored: 4yz, for nothing of it was kept, or what was said by whoever was to have it."""
     match error:
         case SpoolFull():
             return NO_SPACE
         case SpoolBroken():
             return Reply(451, "The spool cannot be written, try again later", "4.3.0")
+        case NotTaken():
+            return error.reply
         case _:
             return reply.LOCAL_FAULT
 
@@ -76,4 +90,20 @@ def etrn(node: str, answer: Answer) -> Reply:
             return Reply(459, f"Node {node} not allowed", "4.7.1")
         case Unavailable():
             return Reply(458, f"Unable to queue messages for node {node}", "4.3.0")
+    assert_never(answer)
+
+
+def atrn(answer: TurnAnswer | NotAllowed) -> Reply:
+    """RFC 2645 §5.2.1. A foreign domain, an unknown one, and one of each among one's own get the same words."""
+    match answer:
+        case Turn():
+            return Reply(250, "OK now reversing the connection", "2.0.0")
+        case NothingWaiting():
+            return Reply(453, "You have no mail", "4.2.0")
+        case Busy():
+            return Reply(450, "Your mail is on its way already, try again later", "4.7.0")
+        case NotAllowed():
+            return Reply(450, "ATRN request refused", "4.7.1")
+        case Unavailable():
+            return Reply(451, "Unable to process ATRN request now", "4.3.0")
     assert_never(answer)

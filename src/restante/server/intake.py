@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Iterable
 
 from restante.message.trace import HopCounter, opening, received
 from restante.model import DomainName, Envelope, Mailbox, MailParameters, MessageId, Principal, Recipient
-from restante.spool.spool import INLINE_LIMIT, Arrival, ContentWriter, Spool
+from restante.spool.spool import INLINE_LIMIT, Arrival, ContentWriter, Inbox
 
 
 class Origin:
@@ -49,7 +49,7 @@ class Intake:
     )
 
     def __init__(
-        self, spool: Spool, origin: Origin, reverse_path: Mailbox | None, parameters: MailParameters, wall: float
+        self, spool: Inbox, origin: Origin, reverse_path: Mailbox | None, parameters: MailParameters, wall: float
     ) -> None:
         self._spool = spool
         self._origin = origin

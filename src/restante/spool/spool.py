@@ -13,6 +13,7 @@ from typing import Protocol
 
 from restante.errors import RestanteError
 from restante.model import DomainName, Envelope, Item, ItemId, ItemState, MessageId, Order, Waiting
+from restante.smtp.reply import Reply
 
 INLINE_LIMIT = 64 * 1024
 """Octets of content up to which it is handed over whole; larger content is streamed to a file of its own."""
@@ -69,6 +70,16 @@ class ContentDamage(RestanteError):
         return "the stored content is damaged"
 
 
+@dataclass(eq=False)
+class NotTaken(RestanteError):
+    """Whoever was to have the message has not taken it; `reply`, 4yz or 5yz, says whether to try again."""
+
+    reply: Reply
+
+    def __str__(self) -> str:
+        return str(self.reply)
+
+
 class ContentWriter(Protocol):
     """Content that grows beyond INLINE_LIMIT, on its way to disk. Nothing of it is visible before accept()."""
 
@@ -120,8 +131,8 @@ class Filter:
     """List only items with greater ids: the cursor of a longer listing, which is in order of ids."""
 
 
-class Spool(Protocol):
-    """All items and contents of this host or cluster."""
+class Inbox(Protocol):
+    """Where a session puts what it takes in."""
 
     def new_id(self) -> MessageId:
         """An id greater than all before."""
@@ -136,11 +147,15 @@ class Spool(Protocol):
         ...
 
     def accept(self, arrival: Arrival) -> Awaitable[None]:
-        """Stores a message and its items; returns once they are safe. Raises SpoolFull, SpoolBroken: nothing is stored.
+        """Stores a message and its items; returns once they are safe. Raises SpoolFull, SpoolBroken, NotTaken.
 
         Enters the group commit at the call, not at the await: many may be under way at once.
         """
         ...
+
+
+class Spool(Inbox, Protocol):
+    """All items and contents of this host or cluster."""
 
     def waiting(self, domain: DomainName) -> Waiting:
         """The counters of one domain: waiting items only. Never touches the disk."""

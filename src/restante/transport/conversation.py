@@ -10,15 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 
 from restante.model import MailParameters, RcptParameters
-from restante.net.stream import InjectedBytes, Stream, StreamClosed, StreamTimeout
-from restante.net.tls import OPPORTUNISTIC, TlsLevel, TlsPolicy, client_context
-from restante.smtp.client import Ahead, ClientEngine
-from restante.smtp.client_events import ContentWanted, Ended, Event, Finished, Ready, TlsReady
-from restante.smtp.offer import RECIPIENTS_FOR_ALL, Offer, Outgoing, Way, unsendable
+from restante.net.stream import Stream, StreamClosed, StreamTimeout
+from restante.smtp.client_events import ContentWanted, Ended, Event, Finished
+from restante.smtp.offer import RECIPIENTS_FOR_ALL, Outgoing, Way, unsendable
 from restante.smtp.reply import MalformedReply, Reply
+from restante.transport.greeting import Dialogue, Manners, PeerEnded, introduce
 from restante.transport.outcome import Feed, ItemOutcome, Parcel, Report
 from restante.transport.verdict import judge
 
@@ -26,28 +24,6 @@ WHOLE_LIMIT = 1024 * 1024
 """Octets of content up to which it is read whole; larger content is sent piece by piece once the peer wants it."""
 WRITE_AT_ONCE = 128 * 1024
 DRAIN_SECONDS = 600.0
-
-
-class TlsFailed(StreamClosed):
-    """The handshake did not succeed; the connection is gone, another in clear may do."""
-
-
-class PeerEnded(StreamClosed):
-    """The peer said that it does not go on; what was not answered was not taken."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(str(reply))
-        self.reply = reply
-
-
-@dataclass(frozen=True, slots=True)
-class Manners:
-    """How to speak: our EHLO name, the encryption and the name to check, and how far to run ahead."""
-
-    hostname: str
-    server_name: str
-    tls: TlsPolicy = OPPORTUNISTIC
-    ahead: Ahead = field(default_factory=Ahead)
 
 
 class _Job:
@@ -82,13 +58,12 @@ _Key = tuple[_Job, int]
 
 
 class Conversation:
-    """One connection. greet(), then run(); `finished` counts the transactions that were answered."""
+    """One connection. greet(), then run(), or carry() and leave(); `finished` counts the answered transactions."""
 
-    def __init__(self, stream: Stream, manners: Manners, now: Callable[[], float]) -> None:
+    def __init__(self, stream: Stream, manners: Manners) -> None:
         self._stream = stream
         self._manners = manners
-        self._now = now
-        self._engine = ClientEngine(manners.hostname, manners.ahead)
+        self._engine = manners.engine()
         self._loop = asyncio.get_running_loop()
         self._news = False  # since the writer last looked
         self._sleeper: asyncio.Future[None] | None = None
@@ -115,65 +90,31 @@ class Conversation:
         """What was begun and got no final reply at all, oldest first."""
         return [job.parcel for job in self._jobs if not any(job.replies)]
 
-    # the greeting
-
     async def greet(self) -> None:
-        """From the peer's greeting to where mail may follow. Raises StreamClosed, StreamTimeout and their kinds."""
-        offer = await self._ready()
-        tls = self._manners.tls
-        if tls.level is TlsLevel.OFF or self._stream.tls is not None:
-            return
-        if not offer.starttls:
-            if not tls.may_be_clear:
-                raise StreamClosed("TLS is required, and not offered")
-            return
-        self._engine.start_tls()
-        event = await self._event()
-        if isinstance(event, TlsReady):
-            await self._start_tls()
-        elif not tls.may_be_clear:
-            raise StreamClosed(f"TLS is required, and STARTTLS was answered {getattr(event, 'reply', event)}")
-
-    async def _start_tls(self) -> None:
-        if self._stream.unread:
-            raise InjectedBytes("octets were sent ahead of the TLS handshake")
-        context = client_context(self._manners.tls)
-        try:
-            await self._stream.start_tls(context, server_side=False, server_name=self._manners.server_name)
-        except (StreamClosed, StreamTimeout) as error:
-            raise TlsFailed(str(error)) from None
-        self._engine.tls_started()
-        await self._ready()
-
-    async def _ready(self) -> Offer:
-        event = await self._event()
-        if not isinstance(event, Ready):
-            raise StreamClosed(f"the greeting failed: {event}")
-        return event.offer
-
-    async def _event(self) -> Event:
-        """The next event of the greeting; what the peer says instead of it is raised."""
-        while (event := self._engine.next_event()) is None:
-            self._flush()
-            asked = self._now()
-            data = await self._stream.read(self._engine.patience)
-            if not data:
-                raise StreamClosed("the next hop hung up")
-            self.rtt = self._now() - asked
-            self._engine.receive(data)
-        if isinstance(event, Ended) and event.reply is not None:
-            raise PeerEnded(event.reply)
-        self._flush()
-        return event
+        """From the peer's greeting to where mail may follow. Raises what introduce() does."""
+        dialogue = Dialogue(self._stream, self._engine, self._manners.patience)
+        await introduce(dialogue, self._manners)
+        self.rtt = dialogue.rtt
 
     # mail
 
     async def run(self, feed: Feed, report: Report, answered: Callable[[int], None]) -> None:
         """Carries what the feed gives until it has no more, then takes leave; the connection is closed in any case.
 
-        `answered` is told the octets of each transaction that has its final reply.
-        Raises StreamClosed (PeerEnded among it), StreamTimeout, MalformedReply, and what a content raises.
+        Raises what carry() does.
         """
+        await self.carry(feed, report, answered)
+        self._engine.quit()
+        self._flush()
+        self._stream.end()
+
+    async def carry(self, feed: Feed, report: Report, answered: Callable[[int], None]) -> None:
+        """Carries what the feed gives until it has no more; then another feed may follow. What is raised closes it.
+
+        `answered` is told the octets of each transaction that has its final reply.
+        Raises PeerEnded, StreamClosed, StreamTimeout, MalformedReply, and what a content raises.
+        """
+        self._over = False
         writing = asyncio.ensure_future(self._write(feed, report))
         reading = asyncio.ensure_future(self._read(report, answered))
         tasks: list[asyncio.Future[None]] = [writing, reading]
@@ -188,9 +129,10 @@ class Conversation:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        self._engine.quit()
-        self._flush()
-        self._stream.end()
+
+    async def leave(self) -> None:
+        """Takes leave after carry() and waits a moment for the answer (RFC 5321 §4.1.1.10); closing is the caller's."""
+        await Dialogue(self._stream, self._engine).leave()
 
     async def _write(self, feed: Feed, report: Report) -> None:
         while True:
@@ -290,7 +232,7 @@ class Conversation:
                 self._wrote = False  # it still takes what we send
                 continue
             if not data:
-                raise StreamClosed("the next hop hung up")
+                raise StreamClosed("hung up")
             engine.receive(data)
 
     def _take(self, event: Event, report: Report, answered: Callable[[int], None]) -> None:

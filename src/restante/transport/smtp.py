@@ -11,16 +11,19 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 from restante.errors import RestanteError
 from restante.model import HostPort
+from restante.net.dial import dial_path
 from restante.net.stream import Stream
 from restante.net.tls import IN_CLEAR, OPPORTUNISTIC, TlsPolicy
 from restante.smtp.client import Ahead
 from restante.smtp.offer import Way
 from restante.smtp.reply import MalformedReply
-from restante.transport.conversation import Conversation, Manners, PeerEnded, TlsFailed
+from restante.transport.conversation import Conversation
+from restante.transport.greeting import Manners, PeerEnded, TlsFailed
 from restante.transport.outcome import CarryEnd, Feed, Parcel, Report
 from restante.transport.pace import Pace
 
@@ -67,12 +70,15 @@ class _SharedFeed:
 
 
 class SmtpCarrier:
-    """One way to one next hop."""
+    """One way to one next hop: a host, or a socket of this machine. `lmtp`: it speaks LMTP (RFC 2033)."""
 
-    def __init__(self, host: HostPort, means: SmtpMeans, tls: TlsPolicy = OPPORTUNISTIC) -> None:
+    def __init__(
+        self, host: HostPort | Path, means: SmtpMeans, tls: TlsPolicy = OPPORTUNISTIC, *, lmtp: bool = False
+    ) -> None:
         self._host = host
         self._means = means
-        self._manners = Manners(means.hostname, host.host, tls, means.ahead)
+        name = host.host if isinstance(host, HostPort) else "localhost"
+        self._manners = Manners(means.hostname, name, tls, means.ahead, lmtp=lmtp)
         self._tasks: set[asyncio.Task[str]] = set()
         self._opened = 0
         self._is_turned_away = False
@@ -81,7 +87,7 @@ class SmtpCarrier:
 
     @property
     def target(self) -> str:
-        """Host and port."""
+        """Host and port, or the socket."""
         return str(self._host)
 
     async def carry(self, feed: Feed, report: Report) -> CarryEnd:
@@ -155,11 +161,16 @@ class SmtpCarrier:
             return await self._greeted()
 
     async def _greeted(self) -> Conversation:
-        stream = await self._means.dial(self._host, timeout=DIAL_SECONDS)
-        talk = Conversation(stream, self._manners, self._means.now)
+        stream = await self._dial()
+        talk = Conversation(stream, self._manners)
         try:
             await talk.greet()
         except BaseException:
             stream.abort()
             raise
         return talk
+
+    async def _dial(self) -> Stream:
+        if isinstance(self._host, Path):
+            return await dial_path(self._host, timeout=DIAL_SECONDS)
+        return await self._means.dial(self._host, timeout=DIAL_SECONDS)
