@@ -350,11 +350,14 @@ def _tune(sock: _HasOptions, *, dead_after: float = 60.0) -> None:
     """Socket options for a far and thin link; what this kernel lacks is left out.
 
     BBR does not slow down for the loss of single packets; little unsent is buffered in the kernel, so that what runs
-    ahead is ours to bound; a link that is dead is noticed after `dead_after` seconds, inside the window.
+    ahead is ours to bound; a link that is dead is noticed after `dead_after` seconds, inside the window, and after
+    twice as many where we wait for the peer and send nothing.
     """
     options: list[tuple[int, int, int | bytes]] = [
         (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
         (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPIDLE", -1), int(dead_after)),
+        (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPINTVL", -1), max(1, int(dead_after / 3))),
         (socket.IPPROTO_TCP, getattr(socket, "TCP_CONGESTION", -1), b"bbr"),
         (socket.IPPROTO_TCP, getattr(socket, "TCP_NOTSENT_LOWAT", -1), 128 * 1024),
         (socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", -1), int(dead_after * 1000)),

@@ -12,7 +12,7 @@ we wait, for it hurries strangers when there is little room.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from restante.clock import Clock
@@ -28,6 +28,7 @@ from restante.net.tls import ServerContext
 from restante.release.requests import Answer, NotAllowed
 from restante.server import answers
 from restante.server.intake import Intake, Origin
+from restante.server.turning import Turned, Turning
 from restante.smtp import reply
 from restante.smtp.address import write_path
 from restante.smtp.due import Promise
@@ -50,7 +51,7 @@ from restante.smtp.reply import Reply
 from restante.smtp.sasl import Challenge
 from restante.smtp.server import ServerEngine
 from restante.smtp.services import Features, Service, Stage
-from restante.spool.spool import INLINE_LIMIT, Spool, SpoolBroken, SpoolFull
+from restante.spool.spool import INLINE_LIMIT, Inbox, SpoolBroken, SpoolFull
 
 MOST_PROMISED = 256
 TURN_SECONDS = 0.01
@@ -75,9 +76,9 @@ class Services:
     """What a session asks of the other rooms."""
 
     hostname: str
-    spool: Spool
+    spool: Inbox
     directory: Callable[[], Directory]
-    ask: Callable[[Node, Principal], Answer]
+    ask: Callable[[Node, Principal], Awaitable[Answer]]
     arrived: Callable[[DomainName], None]
     announce: Announce
     clock: Clock
@@ -91,6 +92,8 @@ class Services:
     """Whether TLS must come before anything that matters."""
     passwords_in_clear: bool = False
     """Whether they may be shown before TLS; on loopback they may in any case."""
+    turning: Turning | None = None
+    """What decides on ATRN, where the service is `odmr`."""
 
 
 class Session:
@@ -105,6 +108,7 @@ class Session:
         self._origin: Origin | None = None
         self._greeting: Greeted | None = None
         self._attempt: Attempt | None = None
+        self._turned: Turned | None = None
         self._intake: Intake | None = None
         self._pending: set[asyncio.Future[None]] = set()
         self._leaving_by_itself: set[DomainName] = set()
@@ -159,9 +163,16 @@ class Session:
             self._flush()
 
     def stop(self) -> None:
-        """Ends the session with 421 between commands; a message that is coming in may still arrive."""
+        """Ends it with 421 between commands, or a turned one between messages; a message coming in may still arrive."""
         self._stopping = True
+        if self._turned is not None:
+            self._turned.stop()
         self._leave_if_idle()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the peer has taken its leave."""
+        return self._engine.has_quit
 
     def _leave_if_idle(self) -> None:
         """Says farewell, if that is wanted, while the peer is waited for and nothing is under way."""
@@ -194,7 +205,7 @@ class Session:
                     await self._stream.drain(timeout)  # a peer that has gone is not worked for any longer
                     turn_began = now()
             self._flush()
-            if engine.stage is Stage.CLOSED:
+            if engine.stage in (Stage.CLOSED, Stage.TURNED):
                 return
             if self._must_leave:
                 await self._all_safe()
@@ -262,8 +273,8 @@ class Session:
             case AuthContinued(response=response):
                 assert self._attempt is not None, "there was no challenge"
                 self._login(await self._attempt.respond(response))
-            case TurnAsked():
-                raise AssertionError("not offered")
+            case TurnAsked(domains=domains):
+                await self._turn_asked(domains)
 
     def _prove_by_certificate(self) -> None:
         """Tells the door of a certificate to which something was granted; anybody can make himself another one."""
@@ -326,12 +337,21 @@ class Session:
 
     async def _release_asked(self, event: ReleaseAsked) -> None:
         await self._all_safe()
-        answer = self._services.ask(event.node, self._principal)
+        answer = await self._services.ask(event.node, self._principal)
         text = event.text if event.text.isascii() else str(event.node)
         said = answers.etrn(text, answer)
         granted = () if isinstance(answer, NotAllowed) else (str(event.node),)
         self._services.announce(ReleaseDecided(self._principal, str(event.node), granted, str(said)))
         self._engine.answer(said)
+
+    async def _turn_asked(self, domains: tuple[DomainName, ...]) -> None:
+        turning = self._services.turning
+        assert turning is not None, "ATRN is known where it can be had"
+        await self._all_safe()
+        self._turned = await turning.asked(domains, self._principal, self._engine, self._stream)
+        self._flush()
+        if self._turned is not None:
+            await self._turned.carry()
 
     # a transaction
 

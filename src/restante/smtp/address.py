@@ -104,17 +104,17 @@ class Mailbox:
 @lru_cache(maxsize=16384)
 def _parse_mailbox(text: str) -> Mailbox:
     if len(text.encode("utf-8", "replace")) > MAX_PATH - 2:
-        raise AddressError("the address is longer than RFC 5321 §4.5.3.1.3 allows")
+        raise AddressError("the address is longer than RFC 5321 4.5.3.1.3 allows")
     local, at, domain = text.rpartition("@")
     if not at or not local:
         raise AddressError(f"{text!r} is not local-part@domain")
     if not local.isprintable():  # beyond ASCII too: NEL, LINE SEPARATOR and the like end lines for some readers
-        raise AddressError(f"{text!r} is not a mailbox (RFC 6531 §3.3, RFC 5198)")
+        raise AddressError(f"{text!r} is not a mailbox (RFC 6531 3.3, RFC 5198)")
     if _DOT_ATOM.fullmatch(local):
         return Mailbox(local, parse_domain(domain))
     quoted = _QUOTED.fullmatch(local)
     if quoted is None:
-        raise AddressError(f"{text!r} is not a mailbox (RFC 5321 §4.1.2)")
+        raise AddressError(f"{text!r} is not a mailbox (RFC 5321 4.1.2)")
     return Mailbox(re.sub(r"\\(.)", r"\1", quoted[1]), parse_domain(domain))
 
 
@@ -134,7 +134,7 @@ def _inside(path: str) -> Mailbox:
     if not (path.startswith("<") and path.endswith(">")):
         raise AddressError(f"{path!r} is not in angle brackets")
     if path.startswith("<@"):
-        raise AddressError("source routes are not followed here (RFC 5321 §4.1.1.3)")
+        raise AddressError("source routes are not followed here (RFC 5321 4.1.1.3)")
     return Mailbox.parse(path[1:-1])
 
 
