@@ -3,6 +3,7 @@
     script/bench                                    both
     script/bench ingest --sizes 4K --runs 5         mail in
     script/bench drain --ways chunking --json FILE  mail out
+    script/bench grow                               what a large spool costs; restante alone (grow --help)
 
 The runs of the two alternate, so that what else happens on the machine hits both. docs/performance.md says what the
 figures mean.
@@ -16,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import drain, ingest, load, report, sink
+from bench import drain, grow, ingest, load, report, sink
 from bench.figures import POSTFIX, RESTANTE, Line, Sample, parse_size, write_size
 from bench.machine import BenchError, description, durable_folder
 from bench.servers import Office, Postfix, Restante, postfix_root
@@ -94,6 +95,8 @@ def _measure(line: Line, given: argparse.Namespace, console: Console) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Runs what is asked for; 0 done, 1 could not, 2 a mistake in the arguments."""
+    if argv[:1] == ["grow"]:
+        return grow.main(argv[1:])
     given = _arguments(argv)
     console = Console() if sys.stdout.isatty() else Console(width=130)
     complaints = Console(stderr=True)

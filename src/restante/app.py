@@ -26,18 +26,18 @@ from restante.admin.steering import Process, Steering
 from restante.calls.plan import CallMeans
 from restante.calls.schedule import Caller
 from restante.clock import SystemClock
-from restante.config.load import ConfigError, Problem, directory_of, folder_of, load, plans_of
+from restante.config.load import ConfigError, Problem, folder_of, load, plans_of
 from restante.config.notes import notes_of
 from restante.config.settings import Listen, Settings
 from restante.config.watch import StoreWatch
-from restante.directory.entries import Delivered, Directory, Entry, Held, Network, Rejected
+from restante.directory.entries import Delivered, Directory, Entry, Network, Rejected
 from restante.directory.routing import users_for
 from restante.errors import RestanteError
-from restante.facts import ConfigurationReloaded
+from restante.facts import Announce, ConfigurationReloaded
 from restante.logins.check import Logins
 from restante.logins.disguise import load_disguise
 from restante.logins.guesses import GuessLimits
-from restante.model import ByMx, HostPort, Mailbox
+from restante.model import ByMx, DomainName, HostPort, Mailbox
 from restante.model import Caller as ToCaller
 from restante.net.asyncio_stream import AsyncioStream
 from restante.net.dial import dial
@@ -45,12 +45,13 @@ from restante.net.door import Door, Guest, Rules
 from restante.net.listen import Listener
 from restante.net.networks import Networks
 from restante.net.renewal import Renewed, ServerFiles
-from restante.net.stream import StreamClosed, StreamTimeout
+from restante.net.stream import Stream, StreamClosed, StreamTimeout
 from restante.net.tls import ServerContext, TlsLevel, TlsPolicy, self_signed
 from restante.observe import log
 from restante.observe.feed import FactFeed
 from restante.release.requests import NoSuchEntry, Releases
 from restante.server.session import Limits, Services, Session
+from restante.server.turning import Often, Turning
 from restante.smtp.client import Ahead
 from restante.smtp.services import Service
 from restante.spool.spool import Spool
@@ -72,6 +73,8 @@ class DataUnusable(RestanteError):
 def run(file: Path) -> int:
     """Serves what the configuration file says, in the foreground; the exit status."""
     log.configure()
+    gc.collect()
+    gc.disable()  # until all is made: with a hundred thousand domains each collection would look at all again
     try:
         settings = load(file)
     except ConfigError as error:
@@ -107,7 +110,7 @@ class App:
     def __init__(self, file: Path, settings: Settings) -> None:
         self._file = file
         self._settings = settings
-        self._directory = directory_of(settings)
+        self._directory = Directory(settings.hostname, ())
         self._clock = SystemClock()
         self._facts = FactFeed()
         self._door = Door(Rules())
@@ -120,6 +123,7 @@ class App:
         self._logins: Logins | None = None
         self._spool: Spool | None = None
         self._releases: Releases | None = None
+        self._turning: Turning | None = None
         self._caller: Caller | None = None
         self._control: ControlServer | None = None
         self._watch: StoreWatch | None = None
@@ -133,7 +137,11 @@ class App:
         _allow_many_files()
         _make_private(self._settings.data)
         self._watch = StoreWatch(self._settings.data, folder_of(self._file))
-        self._directory = await self._watch.build(self._settings)
+        opening = loop.create_task(self._open_spool())  # its process starts while the directory is made
+        try:
+            self._directory = await self._watch.build(self._settings)
+        finally:
+            self._spool = await opening
         self._door.rules = _rules(self._settings, self._directory)
         for problem in self._watch.problems:
             log.say("configuration problem", level="error", problem=str(problem))
@@ -142,10 +150,8 @@ class App:
         self._tls = self._server_context(self._settings)
         guesses = GuessLimits.of(self._settings.limits.auth_failures)
         self._logins = Logins(lambda: self._directory, self._clock, load_disguise(self._settings.data), guesses)
-        self._spool = await open_spool_apart(
-            self._settings.data / "spool", wall=self._clock.wall, announce=self._facts.announce
-        )
         self._releases = self._make_releases(self._spool)
+        self._turning = self._make_turning(self._releases)
         self._caller = Caller(
             plans_of(self._settings, self._directory),
             self._call_means(self._releases),
@@ -163,9 +169,9 @@ class App:
         self._caller.start()
         self._watch.start(self._store_changed, self._clock)
         self._releases.wake_all()
-        gc.collect()
         gc.set_threshold(25_000, 20, 50)
         gc.freeze()  # what was made at start stays: no collection need look at it again
+        gc.enable()
 
     async def until_stopped(self) -> None:
         """Returns at SIGTERM or SIGINT."""
@@ -194,6 +200,10 @@ class App:
 
     # rooms
 
+    async def _open_spool(self) -> Spool:
+        folder = self._settings.data / "spool"
+        return await open_spool_apart(folder, wall=self._clock.wall, announce=self._facts.announce)
+
     def _make_releases(self, spool: Spool) -> Releases:
         return Releases(
             spool=spool,
@@ -205,6 +215,19 @@ class App:
             at_once=self._settings.limits.releases,
         )
 
+    def _make_turning(self, releases: Releases) -> Turning:
+        return Turning(
+            releases=releases,
+            directory=lambda: self._directory,
+            announce=self._facts.announce,
+            hostname=self._settings.hostname,
+            ahead=self._ahead,
+            often=Often(self._clock),
+        )
+
+    def _ahead(self) -> Ahead:
+        return Ahead(self._settings.limits.ahead_messages, self._settings.limits.ahead_octets)
+
     def _call_means(self, releases: Releases) -> CallMeans:
         return CallMeans(
             dial=dial,
@@ -213,6 +236,7 @@ class App:
             announce=self._facts.announce,
             clock=self._clock,
             hostname=self._settings.hostname,
+            serve=self._turned_session,
             octets_in=self._octets_in,
         )
 
@@ -253,7 +277,7 @@ class App:
             dial,
             self._settings.hostname,
             self._clock.monotonic,
-            Ahead(limits.ahead_messages, limits.ahead_octets),
+            self._ahead(),
             limits.delivery_connections,
         )
         return SmtpCarrier(target, means, TlsPolicy(TlsLevel(entry.tls), entry.tls_pin))
@@ -325,28 +349,51 @@ class App:
     def _services(self, listen: Listen) -> Services:
         assert self._spool is not None
         assert self._releases is not None
-        limits = self._settings.limits
         return Services(
             hostname=self._settings.hostname,
             spool=self._spool,
             directory=lambda: self._directory,
-            ask=self._releases.ask,
+            ask=self._releases.ask_in_turns,
             arrived=self._releases.arrived,
             announce=self._facts.announce,
             clock=self._clock,
-            limits=Limits(
-                limits.message_size,
-                limits.recipients,
-                limits.command_timeout,
-                limits.hops,
-                limits.min_rate,
-                limits.header_size,
-            ),
+            limits=self._limits(),
             tls=self._tls_context if listen.tls == "starttls" else _no_tls,
             service=Service(listen.service),
             logins=self._logins,
             tls_first=listen.require_tls,
             passwords_in_clear=listen.auth_in_clear,
+            turning=self._turning,
+        )
+
+    def _turned_session(self, stream: Stream, domains: frozenset[DomainName], announce: Announce) -> Session:
+        """Takes what an office sends over a connection of ours: for these domains of ours, or all, and no others."""
+        assert self._spool is not None
+        assert self._releases is not None
+        ours = _delivered_here(self._directory, domains)
+        services = Services(
+            hostname=self._settings.hostname,
+            spool=self._spool,
+            directory=lambda: ours,
+            ask=self._releases.ask_in_turns,
+            arrived=self._releases.arrived,
+            announce=announce,
+            clock=self._clock,
+            limits=self._limits(),
+            tls=self._tls_context,
+            service=Service.TURNED,
+        )
+        return Session(stream, services)
+
+    def _limits(self) -> Limits:
+        limits = self._settings.limits
+        return Limits(
+            limits.message_size,
+            limits.recipients,
+            limits.command_timeout,
+            limits.hops,
+            limits.min_rate,
+            limits.header_size,
         )
 
     def _octets_in(self) -> int:
@@ -428,18 +475,15 @@ def _rules(settings: Settings, directory: Directory) -> Rules:
         rate=limits.connection_rate,
         reserved=limits.reserved,
         descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-        sites=Networks((*_site_networks(directory), *_office_networks(settings))),
+        sites=Networks((*directory.site_networks(), *_office_networks(settings))),
         own=Networks(directory.relay_from),
     )
 
 
-def _site_networks(directory: Directory) -> Iterator[Network]:
-    """Where sites come from: what is granted, and where their mail goes."""
-    for entry in directory.entries():
-        if isinstance(entry, Held):
-            yield from (grant.network for grant in entry.grants if grant.network is not None)
-            if isinstance(entry.next_hop, HostPort) and (address := entry.next_hop.address) is not None:
-                yield ip_network(address)
+def _delivered_here(directory: Directory, domains: frozenset[DomainName]) -> Directory:
+    """What an office is told of this host: of these domains those with mailboxes here, or all such; and no rights."""
+    delivered = (entry for entry in directory.entries() if isinstance(entry, Delivered))
+    return Directory(directory.hostname, [entry for entry in delivered if not domains or entry.name in domains])
 
 
 def _office_networks(settings: Settings) -> Iterator[Network]:

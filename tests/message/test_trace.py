@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import email
-import itertools
 import ipaddress
+import itertools
 import re
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime

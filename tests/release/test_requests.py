@@ -27,7 +27,7 @@ from tests.release.host import (
 
 from restante.directory.entries import EVERY_OTHER, Directory, Entry, Grant, Held, Recipients, Rejected
 from restante.facts import ItemFailed, ReleaseEnded, ReleaseStarted
-from restante.model import Caller, DomainName, HostPort, ItemState, Progress
+from restante.model import Caller, DomainName, HostPort, ItemState, Principal, Progress
 from restante.release import requests
 from restante.release.requests import (
     NoSuchEntry,
@@ -39,6 +39,7 @@ from restante.release.requests import (
     Unavailable,
 )
 from restante.release.run import STOPPED, WINDOW_OVER
+from restante.smtp.node import parse_node
 from restante.spool.spool import SpoolBroken
 from restante.transport.outcome import CarryEnd, Feed, Report
 
@@ -99,6 +100,48 @@ async def test_459_for_a_stranger_whatever_it_names(tmp_path: Path, node: str) -
         await made.mail()
         assert made.ask(node, STRANGER) == NotAllowed()
         assert made.releases.views() == []
+
+
+@pytest.mark.parametrize("principal", [SITE, STRANGER])
+@pytest.mark.parametrize("node", ["@test.example", "#customers", "d3.test.example", "d4.test.example"])
+async def test_an_etrn_for_very_many_lets_the_loop_turn_and_is_answered_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, node: str, principal: Principal
+) -> None:
+    """Both ways to ask agree on what they answer and on what they start."""
+    monkeypatch.setattr(requests, "ENTRIES_A_TURN", 2)
+    entries = [replace(HELD, name=f"d{number}.test.example", group="customers") for number in range(20)]
+    async with host(tmp_path / "one", *entries) as one, host(tmp_path / "other", *entries) as other:
+        for made in (one, other):
+            for number in range(0, 20, 2):
+                await made.mail(f"anna@d{number}.test.example")
+                made.carrier(f"d{number}.test.example").dialled.clear()
+        for _ in range(2):
+            asking = asyncio.ensure_future(one.releases.ask_in_turns(parse_node(node), principal))
+            turns = 0
+            while not asking.done():
+                turns += 1
+                await asyncio.sleep(0)
+            assert turns >= (10 if principal is SITE and not node.startswith("d") else 1)
+            assert await asking == other.ask(node, principal)
+            released = [{view.domain for view in made.releases.views()} for made in (one, other)]
+            assert released[0] == released[1]
+
+
+async def test_an_etrn_for_very_many_that_is_cut_short_by_the_end_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has not come to is not begun."""
+    monkeypatch.setattr(requests, "ENTRIES_A_TURN", 2)
+    entries = [replace(HELD, name=f"d{number}.test.example", group="customers") for number in range(6)]
+    async with host(tmp_path, *entries) as made:
+        for entry in entries:
+            await made.mail(f"anna@{entry.name}")
+        asking = asyncio.ensure_future(made.releases.ask_in_turns(parse_node("#customers"), SITE))
+        while not made.releases.views():
+            await asyncio.sleep(0)
+        await made.releases.stop(10)
+        assert await asking == Unavailable()
+        assert len(made.releases.views()) < len(entries)
 
 
 async def test_nobody_may_release_by_default(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -123,4 +124,17 @@ async def test_more_than_the_socket_holds_gets_through(tmp_path: Path) -> None:
     content = b"x" * 60_000
     await asyncio.gather(*[spool.accept(await arrival(spool, content=content)) for _ in range(100)])
     assert spool.waiting(A).items == 100
+    await spool.close()
+
+
+async def test_a_writer_that_tells_nonsense_is_not_believed_any_more(tmp_path: Path) -> None:
+    """As if it had ended: nobody is told that anything is safe."""
+    spool = await open_spool_apart(tmp_path)
+    os.kill(_writer_of(spool).pid, signal.SIGSTOP)
+    on_its_way = spool.accept(await arrival(spool))
+    assert isinstance(spool._writer, ProcessWriter)
+    with patch.object(spool._writer, "_decode", msgspec.msgpack.Decoder(int).decode):
+        os.kill(_writer_of(spool).pid, signal.SIGCONT)
+        with pytest.raises(SpoolBroken, match="the process that writes has ended"):
+            await on_its_way
     await spool.close()

@@ -1,14 +1,46 @@
-"""Items as the command line sees them, and the header section of a message, read no further than it is shown."""
+"""Domains and items as the command line sees them, and the header section of a message, as far as it is shown."""
 
 from __future__ import annotations
 
-from restante.admin.protocol import QueueItem, ShownItem, ShownRecipient
-from restante.model import Item, write_item_id
+import asyncio
+import itertools
+from collections.abc import Mapping
+
+from restante.admin.protocol import DomainStatus, QueueItem, ShownItem, ShownRecipient
+from restante.directory.entries import EVERY_OTHER, Delivered, Directory, Entry, Held, Rejected, Relayed
+from restante.model import DomainName, Item, Waiting, write_item_id
 from restante.smtp.address import write_path
 from restante.spool.spool import Spool
 
 RECIPIENTS_LISTED = 5
 HEADERS_LIMIT = 16 * 1024
+MAX_DOMAINS = 1_000_000
+"""Domains in one listing, those with mail before the others; 130 octets each."""
+DOMAINS_A_TURN = 5000
+_ACTIONS: dict[type, str] = {Held: "hold", Relayed: "relay", Delivered: "deliver", Rejected: "reject"}
+_NOTHING = Waiting()
+
+
+async def domain_rows(
+    directory: Directory, waiting: Mapping[DomainName, Waiting]
+) -> tuple[tuple[DomainStatus, ...], int]:
+    """What waits for each domain, and how many did not fit. The loop turns meanwhile."""
+    without_mail = (e.name for e in directory.entries() if e.name not in waiting and e.name != EVERY_OTHER)
+    every_other = (EVERY_OTHER,) if directory.entry(EVERY_OTHER) is not None else ()
+    names = itertools.chain(sorted(waiting), without_mail, every_other)
+    wanted = itertools.islice(names, MAX_DOMAINS)
+    rows: list[DomainStatus] = []
+    while portion := list(itertools.islice(wanted, DOMAINS_A_TURN)):
+        rows += [_domain_row(directory, name, waiting.get(DomainName(name), _NOTHING)) for name in portion]
+        await asyncio.sleep(0)
+    return tuple(rows), sum(1 for _ in names)
+
+
+def _domain_row(directory: Directory, name: str, waiting: Waiting) -> DomainStatus:
+    entry: Entry | None = directory.entry(name) or directory.entry_for(DomainName(name))
+    next_hop = str(entry.next_hop) if isinstance(entry, Held | Relayed) else ""
+    action = _ACTIONS[type(entry)] if entry is not None else ""
+    return DomainStatus(name, action, next_hop, waiting.items, waiting.octets, waiting.oldest)
 
 
 def queue_item(item: Item) -> QueueItem:

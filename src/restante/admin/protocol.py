@@ -106,7 +106,7 @@ class Failed(Answer, frozen=True, tag="failed"):
     status: int = COULD_NOT
 
 
-class DomainStatus(Struct, frozen=True):
+class DomainStatus(Struct, frozen=True, gc=False):
     """One domain: what is done with its mail (empty where the directory does not know it), and what waits."""
 
     domain: str

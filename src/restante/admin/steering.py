@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TypeVar
 
 from restante.admin import protocol as p
-from restante.admin.listing import header_section, queue_item, shown_item
+from restante.admin.listing import domain_rows, header_section, queue_item, shown_item
 from restante.calls.schedule import Caller, NoSuchCall
 from restante.clock import Clock
-from restante.directory.entries import EVERY_OTHER, Delivered, Directory, Entry, Held, Rejected, Relayed
+from restante.directory.entries import EVERY_OTHER, Directory
 from restante.errors import RestanteError
 from restante.facts import Announce, ItemChanged
 from restante.model import (
@@ -33,7 +32,6 @@ from restante.model import (
     MessageId,
     NextHopError,
     ReleaseView,
-    Waiting,
     is_item_id,
     parse_id,
     write_item_id,
@@ -47,9 +45,6 @@ View = TypeVar("View", ReleaseView, CallView)
 PROGRESS_SECONDS = 0.2
 """Between two answers of a release or a call that is waited for."""
 IDS_AT_ONCE = 500
-MAX_DOMAINS = 10_000
-"""Domains in one status, those with mail before the others."""
-_ACTIONS: dict[type, str] = {Held: "hold", Relayed: "relay", Delivered: "deliver", Rejected: "reject"}
 _WANTED = {"freeze": ItemState.FROZEN, "thaw": ItemState.WAITING}
 _WHY_NOT = {
     ("freeze", ItemState.CLAIMED): "is on its way; it is frozen if it comes back",
@@ -134,7 +129,8 @@ class Steering:
     async def _status_answer(self) -> p.StatusAnswer:
         state = self._process() if self._process is not None else None
         stopped = await self._spool.stopped()
-        domains, left_out = self._domains()
+        waiting = self._spool.domains()
+        domains, left_out = await domain_rows(self._directory(), waiting)
         return p.StatusAnswer(
             hostname=self._directory().hostname,
             version=version("restante"),
@@ -150,15 +146,6 @@ class Steering:
             releases=tuple(self._releases.views()) if self._releases is not None else (),
             calls=tuple(self._calls(self._caller)) if self._caller is not None else (),
         )
-
-    def _domains(self) -> tuple[tuple[p.DomainStatus, ...], int]:
-        directory, waiting = self._directory(), self._spool.domains()
-        without_mail = (e.name for e in directory.entries() if e.name not in waiting and e.name != EVERY_OTHER)
-        total = len(waiting) + sum(entry.name not in waiting for entry in directory.entries())
-        every_other = (EVERY_OTHER,) if directory.entry(EVERY_OTHER) is not None else ()
-        names = itertools.islice(itertools.chain(sorted(waiting), without_mail, every_other), MAX_DOMAINS)
-        rows = tuple(_domain_status(directory, name, waiting.get(DomainName(name), Waiting())) for name in names)
-        return rows, total - len(rows)
 
     def _calls(self, caller: Caller) -> Iterable[p.CallStatus]:
         for view in caller.views():
@@ -291,13 +278,6 @@ async def _until_ended(end: Awaitable[View | None], look: Callable[[], View | No
             yield view
     finally:
         ended.cancel()
-
-
-def _domain_status(directory: Directory, name: str, waiting: Waiting) -> p.DomainStatus:
-    entry: Entry | None = directory.entry(name) or directory.entry_for(DomainName(name))
-    next_hop = str(entry.next_hop) if isinstance(entry, Held | Relayed) else ""
-    action = _ACTIONS[type(entry)] if entry is not None else ""
-    return p.DomainStatus(name, action, next_hop, waiting.items, waiting.octets, waiting.oldest)
 
 
 def _id(text: str) -> MessageId | ItemId | None:

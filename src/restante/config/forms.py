@@ -92,18 +92,19 @@ class Value(Form):
         return with_info_plain_validator_function(self._validate)
 
     def _validate(self, value: Any, info: ValidationInfo) -> Any:
-        is_taken = type(value) in self.takes  # not isinstance(): true is no integer
-        found = HIDDEN if self.is_secret else shown(value, with_kind=not is_taken)
-        if not is_taken:
-            raise misfit(found, self.allowed)
+        if type(value) not in self.takes:  # not isinstance(): true is no integer
+            raise misfit(self._found(value, with_kind=True), self.allowed)
         try:
             return self.parse(_whole_path(value, info) if self.is_file else value)
         except UnfitFile as error:
             raise PydanticCustomError(MISFIT, "not allowed", {"problems": error.problems}) from None
         except Unfit as error:
-            raise misfit(f"{found} ({error})", self.allowed) from None
+            raise misfit(f"{self._found(value)} ({error})", self.allowed) from None
         except ValueError:
-            raise misfit(found, self.allowed) from None
+            raise misfit(self._found(value), self.allowed) from None
+
+    def _found(self, value: Any, *, with_kind: bool = False) -> str:
+        return HIDDEN if self.is_secret else shown(value, with_kind=with_kind)
 
 
 def _whole_path(text: str, info: ValidationInfo) -> Path:

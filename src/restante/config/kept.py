@@ -17,6 +17,7 @@ from pydantic import Field
 
 from restante.config import checks, proofs, words
 from restante.config.build import Kept, entry_of, user_of
+from restante.config.plain import PlainReader
 from restante.config.problems import ConfigError, Problem, write_key
 from restante.config.reading import NAMES, Reading
 from restante.config.settings import Domain, Section, Settings, User
@@ -64,8 +65,9 @@ class KeptReader:
             self._forget()
         changes = self._book.changes(self._revision)
         self._drop(key for key in self._known() if key in changes.rows or key not in changes.names)
+        self._take_plain(changes.rows)
         for kind in NAMES:
-            rows = ((name, text) for (of, name), text in changes.rows.items() if of == kind)
+            rows = ((name, text) for (of, name), text in changes.rows.items() if of == kind and not self._has(of, name))
             while chunk := dict(islice(rows, AT_ONCE)):
                 self._take(kind, chunk)
         self._revision = changes.revision
@@ -80,6 +82,15 @@ class KeptReader:
         for kind, name in keys:
             (self._entries if kind == "domains" else self._users).pop(name, None)
             self._problems.pop((kind, name), None)
+
+    def _take_plain(self, rows: Mapping[tuple[str, str], str]) -> None:
+        plain = PlainReader()
+        for (kind, name), text in rows.items():
+            if kind == "domains" and (entry := plain.read(name, text)) is not None:
+                self._entries[name] = entry
+
+    def _has(self, kind: str, name: str) -> bool:
+        return kind == "domains" and name in self._entries
 
     def _take(self, kind: str, rows: Mapping[str, str]) -> None:
         tables: dict[str, Any] = {}

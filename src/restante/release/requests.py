@@ -2,7 +2,8 @@
 
 ask() decides on an ETRN at once, from the directory and counters alone: rights first, then what waits, so that
 neither words nor time tell a stranger anything. A flood of requests leaves at most one running and one queued
-release. Mail that leaves by itself (relay, deliver) is started here too, when it arrives and when it is due again.
+release. turn() decides on an ATRN in the same way. Mail that leaves by itself (relay, deliver) is started here too,
+when it arrives and when it is due again.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol, TypeGuard
 
 from restante.clock import Clock
 from restante.directory.entries import EVERY_OTHER, Delivered, Directory, Entry, Held, Rejected, Relayed
-from restante.directory.rights import match_node
+from restante.directory.rights import match_node, matching, may_release_by_proof
 from restante.directory.routing import domains_of_entry
 from restante.errors import RestanteError
 from restante.facts import Announce
@@ -24,11 +26,15 @@ from restante.model import Caller, DomainName, HostPort, Order, Principal, Progr
 from restante.release.alarms import Alarms
 from restante.release.retry import FIRST_SECONDS
 from restante.release.run import STOPPED, WINDOW_OVER, Means, Run, ended, explained, later
+from restante.release.turn import Begun, Turn
 from restante.smtp.node import Node
 from restante.spool.spool import Spool
 from restante.transport.outcome import Carrier
 
 KEPT_VIEWS = 500
+LOOKED_AT_A_TURN = 2000
+ENTRIES_A_TURN = 200
+"""At so many one ETRN looks, and for so many it starts releases, before all others have their turn: milliseconds."""
 OPERATOR = "operator"
 ARRIVAL = "arrival"
 CHANGED = "the configuration has changed"
@@ -67,7 +73,13 @@ class Unavailable:
     """A passing fault."""
 
 
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """A release of the same mail is under way."""
+
+
 Answer = Started | Queued | NothingWaiting | NotAllowed | Unavailable
+TurnAnswer = Turn | NothingWaiting | Busy | Unavailable
 
 
 @dataclass(eq=False)
@@ -98,12 +110,17 @@ class Carriers(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    """A release, from the question to its end. With `is_arrival` nobody has asked: only what is due leaves."""
+    """A release, from the question to its end. With `is_arrival` nobody has asked: only what is due leaves.
+
+    One over a turned connection has that connection's carrier, and whose it is.
+    """
 
     waiting_view: ReleaseView
     to: HostPort | None
     until: float | None
     is_arrival: bool
+    carrier: Carrier | None = None
+    turned_by: Principal | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
     entry: Entry | None = None
     run: Run | None = None
@@ -115,8 +132,21 @@ class _Request:
 
     @property
     def is_joinable(self) -> bool:
-        """Whether it has not begun to carry: it will see all that waits now."""
-        return self.run is None or not self.run.has_begun
+        """Whether it has not begun to carry, to where the entry's mail goes: it will see all that waits now."""
+        return self.carrier is None and (self.run is None or not self.run.has_begun)
+
+    def stop(self) -> None:
+        """Lets it begin nothing more."""
+        if self.run is not None:
+            self.run.stop()
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What one ETRN has come to: how many items wait for what it means, and whether a release of some was begun."""
+
+    items: int = 0
+    is_begun: bool = False
 
 
 class Releases:
@@ -159,17 +189,55 @@ class Releases:
     def ask(self, node: Node, principal: Principal) -> Answer:
         """Decides on an ETRN, and starts or queues what is granted (RFC 1985)."""
         granted = match_node(self._directory(), node, principal)
+        asked = _Asked()
+        if granted and not self._stopping:
+            self._ask_for(granted, principal, asked)
+        return self._answer(granted, asked)
+
+    async def ask_in_turns(self, node: Node, principal: Principal) -> Answer:
+        """The same; where it means very many entries, the loop turns meanwhile."""
+        granted: list[Held] = []
+        for number, entry in enumerate(matching(self._directory(), node, principal), 1):
+            if entry is not None:
+                granted.append(entry)
+            if number % LOOKED_AT_A_TURN == 0:
+                await asyncio.sleep(0)
+        asked = _Asked()
+        for start in range(0, len(granted), ENTRIES_A_TURN):
+            if start:
+                await asyncio.sleep(0)
+            if not self._stopping:
+                self._ask_for(granted[start : start + ENTRIES_A_TURN], principal, asked)
+        return self._answer(granted, asked)
+
+    def _ask_for(self, granted: Sequence[Held], principal: Principal, asked: _Asked) -> None:
+        for entry in granted:
+            if items := self.waiting_items(entry.name):
+                asked.items += items
+                request = self._request(entry.name, str(principal), _target(entry, principal))
+                asked.is_begun |= self._first.get(entry.name) is request
+
+    def _answer(self, granted: Sequence[Held], asked: _Asked) -> Answer:
         if not granted:
             return NotAllowed()
         if self._stopping:
             return Unavailable()
-        waiting = [(entry, items) for entry in granted if (items := self.waiting_items(entry.name))]
-        if not waiting:
+        if not asked.items:
             return NothingWaiting(250 if any(entry.etrn_empty == 250 for entry in granted) else 251)
-        requests = [self._request(entry.name, str(principal), _target(entry, principal)) for entry, _ in waiting]
-        if not any(self._first.get(request.view.domain) is request for request in requests):
+        if not asked.is_begun:
             return Queued()
-        return Started(sum(items for _, items in waiting) if all(entry.counts for entry in granted) else None)
+        return Started(asked.items if all(entry.counts for entry in granted) else None)
+
+    def turn(self, entries: Sequence[Held], principal: Principal) -> TurnAnswer:
+        """What an ATRN gets that was granted these entries (rights.may_turn), over its own connection (RFC 2645)."""
+        if self._stopping:
+            return Unavailable()
+        waiting = [entry.name for entry in entries if self.waiting_items(entry.name)]
+        if not waiting:
+            return NothingWaiting()
+        if not self._first.keys().isdisjoint(waiting):
+            return Busy()
+        return Turn(waiting, partial(self._begin_turned, principal))
 
     def request_by_operator(self, entry: str, to: HostPort | None = None) -> ReleaseView:
         """Starts or queues a release of an entry, whoever holds it. Raises NoSuchEntry, Stopping."""
@@ -235,7 +303,10 @@ class Releases:
     def _is_current(self, request: _Request, run: Run) -> bool:
         directory = self._directory()
         name = request.waiting_view.domain
-        if _way(directory.entry(name)) != _way(request.entry):
+        if request.turned_by is not None:
+            if not _is_proven(directory.entry(name), request.turned_by):
+                return False
+        elif _way(directory.entry(name)) != _way(request.entry):
             return False
         return name != EVERY_OTHER or all(directory.entry(domain) is None for domain in run.domains)
 
@@ -314,14 +385,27 @@ class Releases:
             second.until = later(second.until, until)
             second.waiting_view = replace(second.waiting_view, requester=requester, target=str(to or ""))
             return second
-        self._numbers += 1
-        view = ReleaseView(self._numbers, entry, requester, str(to or ""), Progress.QUEUED, asked=self._clock.wall())
-        request = self._numbered[view.number] = _Request(view, to, until, is_arrival)
+        request = _Request(self._numbered_view(entry, requester, str(to or "")), to, until, is_arrival)
+        self._numbered[request.waiting_view.number] = request
         if first is not None:
             self._second[entry] = request
         else:
             self._put_first(request)
         return request
+
+    def _numbered_view(self, entry: str, requester: str, target: str) -> ReleaseView:
+        self._numbers += 1
+        return ReleaseView(self._numbers, entry, requester, target, Progress.QUEUED, asked=self._clock.wall())
+
+    def _begin_turned(self, principal: Principal, entry: str, carrier: Carrier) -> Begun | None:
+        """Begins a release over a turned connection, whatever else runs: the connection is there, and one of few."""
+        is_granted = _is_proven(self._directory().entry(entry), principal)
+        if self._stopping or entry in self._first or not is_granted or not self.waiting_items(entry):
+            return None
+        view = self._numbered_view(entry, f"{principal} by ATRN", carrier.target)
+        request = _Request(view, None, None, is_arrival=False, carrier=carrier, turned_by=principal)
+        self._numbered[view.number] = self._first[entry] = request
+        return Begun(self._start(request), request.stop)
 
     def _join(self, request: _Request, until: float | None) -> None:
         request.is_arrival = False
@@ -339,10 +423,13 @@ class Releases:
     def _begin(self) -> None:
         """Begins what is ready, as many at once as may run."""
         while self._ready and len(self._running) < self._at_once:
-            request = self._ready.popleft()
-            task = asyncio.get_running_loop().create_task(self._perform(request))
-            self._running[task] = request
-            task.add_done_callback(self._over)
+            self._start(self._ready.popleft())
+
+    def _start(self, request: _Request) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(self._perform(request))
+        self._running[task] = request
+        task.add_done_callback(self._over)
+        return task
 
     async def _perform(self, request: _Request) -> None:
         try:
@@ -366,7 +453,7 @@ class Releases:
         request.run = Run(
             self._means,
             request.waiting_view,
-            self._carriers(entry, request.to),
+            request.carrier or self._carriers(entry, request.to),
             order=entry.order if isinstance(entry, Held) else Order.PRIORITY,
             until=request.until,
             due_by=self._clock.wall() + EARLY_SECONDS if request.is_arrival else None,
@@ -420,8 +507,7 @@ class Releases:
         self._ready.clear()
         self._second.clear()
         for request in self._running.values():
-            if request.run is not None:
-                request.run.stop()
+            request.stop()
         await _ended({*self._running, *self._looking}, patience)
         for task in (*self._running, *self._looking):
             task.cancel()
@@ -440,6 +526,10 @@ def _leaves_by_itself(entry: Entry | None) -> TypeGuard[Relayed | Delivered]:
 def _way(entry: Entry | None) -> tuple[object, ...]:
     """By which way an entry's mail leaves; who may ask for it and whom it is for is not part of it."""
     return (type(entry), entry.next_hop, entry.tls) if isinstance(entry, Held | Relayed) else (type(entry),)
+
+
+def _is_proven(entry: Entry | None, principal: Principal) -> bool:
+    return isinstance(entry, Held) and may_release_by_proof(entry, principal)
 
 
 def _target(entry: Held, principal: Principal) -> HostPort | None:

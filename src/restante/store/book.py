@@ -95,7 +95,7 @@ class Book:
             revision = self._connection.execute("SELECT number FROM revision").get
             later = "SELECT kind, name, value FROM rows WHERE revision > ?"
             rows = {(kind, name): value for kind, name, value in self._connection.execute(later, (after,))}
-            names = set(self._connection.execute("SELECT kind, name FROM rows"))
+            names = set(self._connection.execute("SELECT kind, name FROM rows")) if after else rows.keys()
         return Changes(int(str(revision)), rows, names)
 
     def put(self, kind: str, rows: Iterable[tuple[str, str]]) -> None:

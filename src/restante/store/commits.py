@@ -17,6 +17,7 @@ from restante.model import ItemId, MessageId
 from restante.store.bodies import Bodies
 from restante.store.counters import Counters
 from restante.store.disk import Disk
+from restante.store.doubt import doubt
 from restante.store.jobs import Accept, Broken, Change, Full, Job, Results, Settle
 from restante.store.mark import Mark
 from restante.store.reserve import MARGIN, Reserve
@@ -96,6 +97,7 @@ class Commits:
         """The store is not to be trusted any more; why."""
         if self.broken is None:
             self.broken = f"{type(error).__name__}: {error}"
+            doubt(self._disk, self._folder)
         return self.broken
 
     def perform(self, jobs: Sequence[Job]) -> Results:

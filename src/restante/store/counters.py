@@ -23,6 +23,10 @@ COMMITS = DomainName("")
 
 _REPLACE = "INSERT OR REPLACE INTO counters VALUES "
 _DELETE = "DELETE FROM counters WHERE domain IN (SELECT value FROM json_each(?))"
+_COMMITS = "SELECT items FROM counters WHERE domain = ''"
+_ODD = """
+SELECT EXISTS (SELECT 1 FROM counters WHERE items < 0 OR octets < 0
+OR typeof(items) <> 'integer' OR typeof(octets) <> 'integer' OR typeof(oldest) <> 'real')"""
 _COUNT = """
 SELECT domain, count(*), sum(size), min(arrived) FROM items INDEXED BY items_waiting
 WHERE state = 0 GROUP BY domain"""
@@ -36,6 +40,17 @@ def load(connection: apsw.Connection) -> tuple[dict[DomainName, Waiting], int]:
     rows = fetch(connection, "SELECT domain, items, octets, oldest FROM counters")
     waiting = {domain: Waiting(items, octets, oldest) for domain, items, octets, oldest in rows}
     return waiting, waiting.pop(COMMITS, NOTHING).items
+
+
+def load_commits(connection: apsw.Connection) -> int:
+    """The number of commits alone; 0 where it cannot be read."""
+    commits = connection.execute(_COMMITS).get
+    return commits if isinstance(commits, int) else 0
+
+
+def are_numbers(connection: apsw.Connection) -> bool:
+    """Whether what is written could be counters, right or wrong: damage makes other types of them."""
+    return not connection.execute(_ODD).get
 
 
 def count(connection: apsw.Connection) -> dict[DomainName, Waiting]:

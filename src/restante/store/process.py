@@ -37,6 +37,7 @@ from restante.store.commits import (
 )
 from restante.store.counters import Counters, load
 from restante.store.disk import Disk
+from restante.store.doubt import doubt
 from restante.store.jobs import Job, Results
 from restante.store.schema import open_database
 
@@ -87,6 +88,7 @@ class ProcessWriter:
 
     def __init__(self, folder: Path) -> None:
         self._loop = asyncio.get_running_loop()
+        self._folder = folder
         self._tell: Callable[[Results], None] | None = None
         self._lost: Callable[[SpoolBroken], None] | None = None
         self.broken: SpoolBroken | None = None
@@ -135,6 +137,7 @@ class ProcessWriter:
         """The store is not to be trusted any more; the error for all who ask."""
         if self.broken is None:
             self.broken = SpoolBroken(f"{type(error).__name__}: {error}")
+            doubt(Disk(), self._folder)
         return self.broken
 
     async def finish(self) -> None:
@@ -189,8 +192,13 @@ class ProcessWriter:
         if not data:
             self._gone()
             return
-        for frame in self._frames.feed(data):
-            results = self._decode(frame)
+        try:
+            told = [self._decode(frame) for frame in self._frames.feed(data)]
+        except msgspec.MsgspecError:
+            self._process.kill()
+            self._gone()
+            return
+        for results in told:
             self.free_pages = results.free_pages
             if results.broken and self.broken is None:
                 self.broken = SpoolBroken(results.broken)

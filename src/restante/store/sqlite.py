@@ -4,7 +4,8 @@ The event loop keeps the counters and the claims in memory. A process of its own
 thread (writer.py), writes with group commit (commits.py), a thread reads (reader.py), a few stream bodies (bodies.py).
 One server has a spool at a time: it and its writer hold a lock on a file beside it.
 After a crash start has nothing to repair: SQLite recovers by itself, claims died with the process, and body files that
-belong to no row are removed. What damage has done is looked for at start (start.py), and whenever a row is read.
+belong to no row are removed. What damage has done is looked for at start (start.py), in a large spool after it
+(look.py), and whenever a row is read.
 """
 
 from __future__ import annotations
@@ -47,11 +48,12 @@ from restante.store.jobs import (
     write_arrival,
     write_settlements,
 )
+from restante.store.look import is_right
 from restante.store.opening import Parts, open_parts
 from restante.store.process import ProcessWriter
 from restante.store.reader import FIRST, InFile, Key, Reader
 from restante.store.reserve import LOOK_EVERY, MARGIN, has_room
-from restante.store.schema import PAGE
+from restante.store.schema import PAGE, open_for_reading
 from restante.store.writer import ThreadWriter, Writer
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -141,6 +143,7 @@ class SqliteSpool:
             announce(SpoolMended(len(opened.start.damaged)))
         for item in opened.start.damaged:
             announce(ItemDamaged(item))
+        self._looking = None if opened.start.is_checked else self._loop.create_task(self._look_at_all())
 
     # coming in
 
@@ -447,6 +450,9 @@ class SqliteSpool:
         if self._closed is not None:
             return
         self._closed = SpoolBroken("it was closed")
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
         await asyncio.to_thread(self._stop_threads)
         await asyncio.sleep(0)  # what the last of them has handed in is with the writer
         await self._writer.finish()
@@ -462,6 +468,23 @@ class SqliteSpool:
     def _mend(self) -> asyncio.Future[list[ItemId]]:
         """Sets damaged rows aside."""
         return self._change(Verb.MEND, [])
+
+    async def _look_at_all(self) -> None:
+        """What start has left out. What is not as it should be is mended; if it cannot be, the store is broken."""
+        try:
+            if await self._is_right():
+                return
+            damaged = await self._mend()
+            self._announce(SpoolMended(len(damaged)))
+            if not await self._is_right():
+                self._writer.fail(SpoolUnusable("the database is damaged (restante fsck tells more)"))
+        except apsw.Error as error:
+            self._writer.fail(error)
+        except SpoolBroken:
+            pass  # the next start looks at it again
+
+    async def _is_right(self) -> bool:
+        return await is_right(lambda: open_for_reading(self._disk, self._folder))
 
     # the writer, and threads
 

@@ -1,7 +1,8 @@
 """The look at a spool when it is opened: what follows from the items' rows alone is made right, all else is refused.
 
 An index or a counter that does not match the rows is made anew, a damaged row is quarantined. Contents are not read:
-their hashes are checked on the way out. check.py is the whole look.
+their hashes are checked on the way out. A large spool is opened as it is, and looked at later (look.py), unless the
+store broke the last time. check.py is the whole look.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import apsw
 
 from restante.model import DomainName, ItemId, Waiting
 from restante.spool.spool import SpoolUnusable
-from restante.store.counters import Counters, agree, load
+from restante.store.counters import Counters, agree, are_numbers, load, load_commits
 from restante.store.counters import count as count_waiting
 from restante.store.rows import fetch
 from restante.store.transaction import Transaction
 
 SMALL_PAGES = 16 * 1024
-"""A database of so many pages or fewer (64 MiB) is read as a whole at start, for the sake of its free list."""
+"""A database of so many pages or fewer (64 MiB) is looked at before it is used, its free list too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +30,21 @@ class Start:
     commits: int
     is_mended: bool
     damaged: list[ItemId]
+    is_checked: bool = True
+    """Whether it was looked at; else that is still to be done."""
 
 
-def check_at_start(connection: apsw.Connection, marked: int) -> Start:
+def check_at_start(connection: apsw.Connection, marked: int, *, is_doubtful: bool = False) -> Start:
     """Makes right what follows from the items' rows alone. Raises SpoolUnusable for all else, and apsw.Error.
 
-    `marked` commits were acknowledged, as far as that is known (mark.py).
+    `marked` commits were acknowledged, as far as that is known (mark.py). If `is_doubtful` it is looked at, whatever
+    its size (doubt.py).
     """
     if lost := lost_commits(connection, marked):
         keep_the_log(connection)
         raise SpoolUnusable(f"{lost} (restante fsck tells more)")
+    if not (is_doubtful or _is_small(connection)) and (start := _as_written(connection)) is not None:
+        return start
     if (start := _sound(connection)) is not None:
         return start
     waiting, commits = written_counters(connection)
@@ -48,6 +54,20 @@ def check_at_start(connection: apsw.Connection, marked: int) -> Start:
             f"the database is damaged: {'; '.join(_of_items(connection)[:1])} (restante fsck tells more)"
         )
     return replace(start, is_mended=True, damaged=damaged)
+
+
+def _is_small(connection: apsw.Connection) -> bool:
+    return int(str(connection.pragma("page_count"))) <= SMALL_PAGES
+
+
+def _as_written(connection: apsw.Connection) -> Start | None:
+    """What to start with if nothing is damaged; None where something is for all to see."""
+    try:
+        if not are_numbers(connection):
+            return None
+        return Start(*load(connection), False, [], is_checked=False)
+    except UnicodeDecodeError:  # a name that is no text
+        return None
 
 
 def _sound(connection: apsw.Connection) -> Start | None:
@@ -65,7 +85,7 @@ def _sound(connection: apsw.Connection) -> Start | None:
 def _of_items(connection: apsw.Connection) -> list[str]:
     """What SQLite says against the items' pages and indexes; in a small database also against its free list."""
     problems = integrity(connection, "(items)")
-    if int(str(connection.pragma("page_count"))) <= SMALL_PAGES:
+    if _is_small(connection):
         problems += [line for line in integrity(connection, "") if line.startswith("Freelist")]
     return problems
 
@@ -88,7 +108,7 @@ def written_counters(connection: apsw.Connection) -> tuple[dict[DomainName, Wait
 
 def lost_commits(connection: apsw.Connection, marked: int) -> str:
     """What to say when commits are missing; "" where none is known to be."""
-    _, commits = written_counters(connection)
+    commits = load_commits(connection)
     if marked <= commits:
         return ""
     return (
