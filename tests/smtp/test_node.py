@@ -58,6 +58,8 @@ def test_the_four_forms_of_a_node(text: str, node: Node) -> None:
         "#" + "x" * 64,
         "#kündig",
         "@[192.0.2.1]",
+        "@192.0.2.1",
+        "192.0.2.1.",
         "[test.example]",
         "[192.0.2.1",
         "fe80::1%eth0",

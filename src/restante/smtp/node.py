@@ -90,7 +90,7 @@ def parse_node(text: str) -> Node:
 def _named_domain(text: str) -> DomainName:
     bare = text.removesuffix(".")  # a root that is written is the same name (RFC 1034 §3.1)
     domain = parse_domain.__wrapped__(bare)  # no memory: how long it takes must not tell who has used a name here
-    if domain.startswith("["):
+    if domain.startswith("[") or _address(domain) is not None:
         raise NodeError(f"{text!r} is not a domain name")
     return domain
 
