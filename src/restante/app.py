@@ -49,7 +49,8 @@ from restante.net.stream import Stream, StreamClosed, StreamTimeout
 from restante.net.tls import ServerContext, TlsLevel, TlsPolicy, self_signed
 from restante.observe import log
 from restante.observe.feed import FactFeed
-from restante.release.requests import NoSuchEntry, Releases
+from restante.release.answers import NoSuchEntry
+from restante.release.requests import Releases
 from restante.server.session import Limits, Services, Session
 from restante.server.turning import Often, Turning
 from restante.smtp.client import Ahead
@@ -238,6 +239,7 @@ class App:
             hostname=self._settings.hostname,
             serve=self._turned_session,
             octets_in=self._octets_in,
+            ahead=self._ahead,
         )
 
     def _steering(self) -> Steering:

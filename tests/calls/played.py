@@ -15,6 +15,7 @@ from restante.facts import Announce, Fact, MessageAccepted
 from restante.model import DomainName, HostPort, MessageId, Principal, Progress, ReleaseView
 from restante.net.asyncio_stream import AsyncioStream, memory_pair
 from restante.net.stream import Stream, StreamClosed
+from restante.transport.lent import LentLine
 
 OFFICE = HostPort("office.example")
 TEST = DomainName("test.example")
@@ -147,7 +148,13 @@ class Shelf:
         self.asked: list[tuple[Sequence[str], float | None, str]] = []
         self._carry = carry
 
-    async def release(self, entries: Sequence[str], until: float | None, requester: str = "call") -> list[ReleaseView]:
+    async def release(
+        self,
+        entries: Sequence[str],
+        until: float | None,
+        requester: str = "call",
+        line: LentLine | None = None,  # noqa: ARG002 - what it gives up at once goes its own way
+    ) -> list[ReleaseView]:
         """Notes who asked for what, and carries."""
         self.asked.append((entries, until, requester))
         before = self.waiting

@@ -24,7 +24,8 @@ from restante.net.dial import dial
 from restante.net.door import Door, Guest, Rules
 from restante.net.listen import Listener
 from restante.net.tls import ServerContext, TlsLevel, TlsPolicy
-from restante.release.requests import NothingWaiting, Queued, Releases, Started
+from restante.release.answers import NothingWaiting, Queued, Started
+from restante.release.requests import Releases
 from restante.server.session import Limits, Services, Session
 from restante.smtp.node import DomainNode
 from restante.spool.spool import INLINE_LIMIT, Arrival, ContentWriter, Filter

@@ -39,7 +39,8 @@ from restante.model import (
 )
 from restante.release import feed as release_feed
 from restante.release import requests
-from restante.release.requests import NothingWaiting, Queued, Releases, Started
+from restante.release.answers import NothingWaiting, Queued, Started
+from restante.release.requests import Releases
 from restante.smtp.node import parse_node
 from restante.spool.spool import Arrival, ContentWriter, Filter, SpoolBroken
 from restante.store import claims, sqlite

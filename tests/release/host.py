@@ -17,7 +17,8 @@ from restante.directory.entries import Delivered as Local
 from restante.directory.entries import Directory, Entry, Grant, Held, Rejected, Relayed
 from restante.facts import Fact
 from restante.model import DomainName, Envelope, HostPort, Item, Mailbox, MessageId, Notify, Principal, Recipient
-from restante.release.requests import Answer, NoSuchEntry, Releases
+from restante.release.answers import Answer, NoSuchEntry
+from restante.release.requests import Releases
 from restante.smtp.node import parse_node
 from restante.spool.spool import INLINE_LIMIT, Arrival, Filter, Spool
 from restante.store.bodies import Pieces

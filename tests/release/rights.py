@@ -15,7 +15,8 @@ from restante.clock import TurnedClock
 from restante.directory.entries import Delivered, Directory, Entry, Grant, Held, Relayed, is_fingerprint
 from restante.directory.users import User
 from restante.model import Caller, DomainName, HostPort, NextHop, Principal, Waiting
-from restante.release.requests import Answer, NotAllowed, Queued, Releases, Started
+from restante.release.answers import Answer, NotAllowed, Queued, Started
+from restante.release.requests import Releases
 from restante.smtp.node import NodeError, parse_node
 from restante.spool.spool import Spool
 

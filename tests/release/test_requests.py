@@ -29,15 +29,7 @@ from restante.directory.entries import EVERY_OTHER, Directory, Entry, Grant, Hel
 from restante.facts import ItemFailed, ReleaseEnded, ReleaseStarted
 from restante.model import Caller, DomainName, HostPort, ItemState, Principal, Progress
 from restante.release import requests
-from restante.release.requests import (
-    NoSuchEntry,
-    NotAllowed,
-    NothingWaiting,
-    Queued,
-    Started,
-    Stopping,
-    Unavailable,
-)
+from restante.release.answers import NoSuchEntry, NotAllowed, NothingWaiting, Queued, Started, Stopping, Unavailable
 from restante.release.run import STOPPED, WINDOW_OVER
 from restante.smtp.node import parse_node
 from restante.spool.spool import SpoolBroken

@@ -15,7 +15,7 @@ from tests.release.host import SITE, TEST, Host, ScriptedCarrier, ended, eventua
 from restante.directory.entries import EVERY_OTHER, Directory, Grant, Held
 from restante.facts import ReleaseEnded, ReleaseStarted
 from restante.model import HostPort, Principal, Progress
-from restante.release.requests import Busy, NothingWaiting, Queued, Unavailable
+from restante.release.answers import Busy, NothingWaiting, Queued, Unavailable
 from restante.release.run import STOPPED
 from restante.release.turn import Turn
 

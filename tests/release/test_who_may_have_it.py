@@ -10,7 +10,7 @@ from tests.release.rights import Matrix, asked, check_matrix, check_strangers, e
 
 from restante.directory import rights as real
 from restante.directory.entries import Directory
-from restante.release.requests import Started
+from restante.release.answers import Started
 
 
 async def test_strangers_release_nothing() -> None:

@@ -25,7 +25,8 @@ from restante.facts import ReleaseDecided
 from restante.logins.passwords import scram_keys
 from restante.model import DomainName, Principal
 from restante.net.tls import client_context, self_signed, server_context
-from restante.release.requests import Answer, Releases
+from restante.release.answers import Answer
+from restante.release.requests import Releases
 from restante.server.turning import Often, Turning
 from restante.smtp.client import Ahead
 from restante.smtp.node import Node

@@ -19,7 +19,7 @@ from restante.model import ByMx, DomainName, HostPort, Item, MessageId, Principa
 from restante.net.asyncio_stream import AsyncioStream, memory_pair
 from restante.net.stream import StreamClosed
 from restante.net.tls import ServerContext
-from restante.release.requests import Answer, NotAllowed
+from restante.release.answers import Answer, NotAllowed
 from restante.server.session import Limits, Services, Session
 from restante.server.turning import Turning
 from restante.smtp.node import Node

@@ -6,16 +6,7 @@ import pytest
 
 from restante.directory.routing import DomainRejected, Refusal, RelayDenied, UnknownUser
 from restante.model import MessageId
-from restante.release.requests import (
-    Answer,
-    Busy,
-    NotAllowed,
-    NothingWaiting,
-    Queued,
-    Started,
-    TurnAnswer,
-    Unavailable,
-)
+from restante.release.answers import Answer, Busy, NotAllowed, NothingWaiting, Queued, Started, TurnAnswer, Unavailable
 from restante.release.turn import Turn
 from restante.server import answers
 from restante.spool.spool import SpoolBroken, SpoolFull

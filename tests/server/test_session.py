@@ -15,7 +15,7 @@ from restante.facts import CommandRefused, MessageAccepted, ReleaseDecided
 from restante.model import DomainName, Notify, Principal, Ret, write_message_id
 from restante.net import asyncio_stream
 from restante.net.tls import ServerContext, client_context, self_signed, server_context
-from restante.release.requests import Answer, NothingWaiting, Started
+from restante.release.answers import Answer, NothingWaiting, Started
 from restante.server import session as session_module
 from restante.server.session import Limits
 from restante.smtp.node import DomainNode, Node

@@ -20,7 +20,7 @@ from restante.model import Principal
 from restante.net.asyncio_stream import memory_pair
 from restante.net.door import Door, Guest, Rules
 from restante.net.tls import Pair, client_context, self_signed, server_context
-from restante.release.requests import Answer, NotAllowed
+from restante.release.answers import Answer, NotAllowed
 from restante.server.session import Limits, Services, Session
 from restante.smtp.node import Node
 

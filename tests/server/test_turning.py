@@ -41,7 +41,7 @@ from restante.model import Caller, DomainName, NextHop, Principal
 from restante.net.asyncio_stream import memory_pair
 from restante.net.stream import InjectedBytes
 from restante.net.tls import client_context, self_signed, server_context
-from restante.release.requests import Queued, Started
+from restante.release.answers import Queued, Started
 from restante.server.turning import MOST_OFTEN, OFTEN_SECONDS
 from restante.smtp.node import parse_node
 from restante.smtp.server import ServerEngine

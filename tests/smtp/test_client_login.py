@@ -176,15 +176,25 @@ def test_octets_behind_the_reply_to_atrn_end_the_session(ahead: bytes) -> None:
     [
         f"""{LOCKSTEP}
         C: MAIL FROM:<ann@far.example>
-        S: 451 4.3.0 Not now
+        S: 250 OK
+        C: RCPT TO:<bert@test.example>
+        S: 550 5.1.1 Unknown
         """,
         f"""{GROUP}
         C: MAIL FROM:<ann@far.example>
         C: RCPT TO:<bert@test.example>
         C: DATA
+        S: 250 OK
         S: 451 4.3.0 Not now
-        S: 503 5.5.1 MAIL first
-        S: 503 5.5.1 MAIL first
+        S: 503 5.5.1 RCPT first
+        """,
+        f"""{GROUP}
+        C: MAIL FROM:<ann@far.example>
+        C: RCPT TO:<bert@test.example>
+        C: DATA
+        S: 503 5.5.1 MAIL again
+        S: 250 OK
+        S: 503 5.5.1 RCPT first
         """,
     ],
 )
@@ -197,6 +207,35 @@ def test_a_transaction_that_was_refused_is_reset_before_a_command_goes_alone(ref
     player.go_on()
     assert player.sent == b"RSET\r\n"
     assert asked(player, b"250 2.0.0 OK\r\n") == b"ATRN\r\n"
+    assert asked(player, b"453 4.7.0 No mail\r\n") == b""
+    assert isinstance(player.events[-1], Answered)
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        f"""{LOCKSTEP}
+        C: MAIL FROM:<ann@far.example>
+        S: 502 5.5.1 Not implemented
+        """,
+        f"""{GROUP}
+        C: MAIL FROM:<ann@far.example>
+        C: RCPT TO:<bert@test.example>
+        C: DATA
+        S: 502 5.5.1 Not implemented
+        S: 502 5.5.1 Not implemented
+        S: 502 5.5.1 Not implemented
+        """,
+    ],
+)
+def test_where_no_mail_is_taken_no_reset_is_tried_before_a_command_goes_alone(refused: str) -> None:
+    """An office may answer 502 to all but AUTH and ATRN (RFC 2645 §5.1); no transaction was begun there."""
+    player = Player([message()])
+    player.play(refused)
+    player.engine.atrn([])
+    player.sent = b""
+    player.go_on()
+    assert player.sent == b"ATRN\r\n"
     assert asked(player, b"453 4.7.0 No mail\r\n") == b""
     assert isinstance(player.events[-1], Answered)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from dataclasses import replace
 
 import pytest
 from tests.calls.played import OFFICE, PlayedOffices
@@ -13,7 +14,7 @@ from restante.net.stream import InjectedBytes
 from restante.net.tls import IN_CLEAR
 from restante.smtp.reply import MalformedReply
 from restante.smtp.sasl import Credentials
-from restante.transport.greeting import Dialogue, LoginRefused, Manners, Unwelcome, introduce
+from restante.transport.greeting import LoginRefused, Manners, Unwelcome, introduce
 
 TIM = Credentials("tim", "tanstaaftanstaaf")
 CHALLENGE = base64.b64encode(b"<1896.697170952@postoffice.reston.mci.net>").decode()
@@ -35,7 +36,7 @@ async def introduced(script: str, login: Credentials | None = TIM, patience: flo
     offices = PlayedOffices(script)
     stream = await offices(OFFICE, timeout=5)
     manners = Manners("site.example", OFFICE.host, IN_CLEAR, login=login, patience=patience)
-    dialogue = Dialogue(stream, manners.engine(), patience)
+    dialogue = replace(manners, patience=patience).dialogue(stream)
     try:
         await introduce(dialogue, manners)
         await dialogue.leave()

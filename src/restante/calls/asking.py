@@ -19,6 +19,7 @@ from restante.facts import Fact, MessageAccepted
 from restante.model import DomainName
 from restante.smtp.reply import Reply
 from restante.transport.greeting import Manners
+from restante.transport.lent import LentLine
 
 BACK_OFF_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Waits before the office, or a release of ours, is tried again; the last one for all that follow."""
@@ -45,6 +46,9 @@ class Asking:
         self._notes = notes
         self._connected = connected
         self._turn: Turn | None = None
+        self._may_lend = plan.turns
+        self.line: LentLine | None = None
+        """The connection over which ours may go before it is turned round."""
 
     async def run(self) -> None:
         """Asks, and serves what comes over a connection that is turned round; the notes tell how it went."""
@@ -67,9 +71,14 @@ class Asking:
         """Octets that have come over a connection that is turned round."""
         return self._turn.received if self._turn is not None else 0
 
+    @property
+    def is_carrying(self) -> bool:
+        """Whether mail moves over the connection, ours or theirs."""
+        return self._turn is not None and self._turn.is_carrying
+
     def let_go(self) -> bool:
-        """Ends a session in which the office sends, not inside a message; whether there is one."""
-        if self._turn is None or not self._turn.is_serving:
+        """Ends what goes over the connection, ours or theirs, not inside a message; whether anything does."""
+        if self._turn is None or not self._turn.is_carrying:
             return False
         self._turn.stop()
         return True
@@ -83,6 +92,7 @@ class Asking:
             own=login.own,
             login=login.credentials(for_turn=plan.turns),
             patience=REPLY_SECONDS,
+            ahead=self._means.ahead(),
         )
         return Office(plan.office, self._means.dial, manners, connected=self._stands)
 
@@ -93,12 +103,19 @@ class Asking:
     async def _contact(self, office: Office) -> Contact:
         if not self._plan.turns:
             return await office.contact(etrn(tuple(self._ledger.unanswered), self._heard))
-        self._turn = Turn(self._plan.domains, self._means.serve, heard=self._heard_of_turn, announce=self._announce)
+        plan = self._plan
+        line = self.line = LentLine(plan.office.host, plan.tls) if self._may_lend else None
+        self._turn = Turn(
+            plan.domains, self._means.serve, heard=self._heard_of_turn, announce=self._announce, line=line
+        )
         is_complete = False
         try:
             contact = await office.contact(self._turn.errand)
             is_complete = not contact.problem
         finally:
+            if line is not None:
+                line.withdraw()
+                self._may_lend = not line.error  # else an office that hangs up on MAIL would never hear ATRN
             self._ledger.turn_ended(self._means.clock.monotonic(), is_complete=is_complete)
             self._turn = None
         return contact

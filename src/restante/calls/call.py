@@ -170,8 +170,8 @@ class Call:
             raise
         finally:
             window.cancel()
-            is_serving = self._asking.let_go()
-            await self._end("asking", asking, GRACE_SECONDS if is_serving and not self._stopped else 0)
+            is_carrying = self._asking.let_go()
+            await self._end("asking", asking, GRACE_SECONDS if is_carrying and not self._stopped else 0)
             if self._flushing is not None:  # the message on its way may be finished
                 await self._end("flush", self._flushing, 0 if self._stopped else GRACE_SECONDS)
 
@@ -200,7 +200,7 @@ class Call:
             ended_by = self._ledger.is_over(now)
             if ended_by is None and window.done():
                 ended_by = EndedBy.WINDOW
-                if self._ledger.asking and not self._ledger.is_turned and not self._notes.problems:
+                if self._ledger.asking and not self._asking.is_carrying and not self._notes.problems:
                     self._notes.problem("connect", f"{self._plan.office}: no answer by the window's end")
             if ended_by is not None:
                 is_vain = bool(self._notes.problems) and not self._ledger.has_begun and not self._ledger.sent
@@ -251,7 +251,8 @@ class Call:
         """Releases what is ours, again while the next hop cannot be reached and there is time."""
         try:
             for wait in back_off():
-                views = await self._means.releaser.release(self._plan.flush, self._until, self._requester)
+                releaser, line = self._means.releaser, self._asking.line
+                views = await releaser.release(self._plan.flush, self._until, self._requester, line)
                 self._ledger.released(views, self._clock.monotonic())
                 self._notes.problem("flush", "; ".join(f"{view.domain}: {view.error}" for view in views if view.error))
                 self._notes.changed.set()

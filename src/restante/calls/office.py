@@ -80,7 +80,7 @@ class Office:
             return Contact(str(error))
         self._connected()
         try:
-            dialogue = Dialogue(stream, manners.engine(), manners.patience)
+            dialogue = manners.dialogue(stream)
             await introduce(dialogue, manners)
             await errand(dialogue)
         finally:

@@ -15,6 +15,8 @@ from restante.clock import Clock
 from restante.facts import Announce, Fact
 from restante.model import DomainName, HostPort, ReleaseView
 from restante.net.tls import OPPORTUNISTIC, TlsPolicy
+from restante.smtp.client import Ahead
+from restante.transport.lent import LentLine
 
 DEFAULT_WINDOW_SECONDS = 600.0
 DEFAULT_IDLE_SECONDS = 30.0
@@ -30,8 +32,13 @@ Subscribe = Callable[[Callable[[Fact], None]], Unsubscribe]
 class Releaser(Protocol):
     """What a call asks of release/: our own held mail, while the link is up."""
 
-    async def release(self, entries: Sequence[str], until: float | None, requester: str = "call") -> list[ReleaseView]:
-        """Releases entries of ours and waits for their ends; nothing is begun after the monotonic time `until`."""
+    async def release(
+        self, entries: Sequence[str], until: float | None, requester: str = "call", line: LentLine | None = None
+    ) -> list[ReleaseView]:
+        """Releases entries of ours and waits for their ends; nothing is begun after the monotonic time `until`.
+
+        What goes to the host of `line` goes over it, where it is lent and takes mail.
+        """
         ...
 
     def waiting_items(self, entry: str) -> int:
@@ -71,7 +78,7 @@ class CallMeans:
     """What every call needs, whichever it is.
 
     `octets_in` counts what has come in over the listeners since start: it is how a call sees that a long message is
-    still on its way.
+    still on its way. `ahead` gives how far to run ahead of an office's replies.
     """
 
     dial: Dial
@@ -82,3 +89,4 @@ class CallMeans:
     hostname: str
     serve: Serve
     octets_in: Callable[[], int] = lambda: 0
+    ahead: Callable[[], Ahead] = Ahead

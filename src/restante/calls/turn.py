@@ -15,6 +15,7 @@ from restante.net.stream import InjectedBytes, Stream
 from restante.smtp.client_events import Answered, Turned
 from restante.smtp.reply import Reply
 from restante.transport.greeting import Dialogue, Unwelcome
+from restante.transport.lent import LentLine
 
 
 class Served(Protocol):
@@ -39,15 +40,26 @@ Serve = Callable[[Stream, frozenset[DomainName], Announce], Served]
 
 
 class Turn:
-    """The errand, once for each contact. `heard` is told the reply to ATRN, `announce` what the session takes."""
+    """The errand, once for each contact. `heard` is told the reply to ATRN, `announce` what the session takes.
+
+    Before it asks, the connection is lent as `line`, for mail of ours.
+    """
 
     def __init__(
-        self, domains: Sequence[DomainName], serve: Serve, *, heard: Callable[[Reply], None], announce: Announce
+        self,
+        domains: Sequence[DomainName],
+        serve: Serve,
+        *,
+        heard: Callable[[Reply], None],
+        announce: Announce,
+        line: LentLine | None = None,
     ) -> None:
         self._domains = tuple(domains)
         self._serve = serve
         self._heard = heard
         self._announce = announce
+        self._line = line
+        self._is_lent = False
         self._session: Served | None = None
         self._stream: Stream | None = None
         self._stopped = False
@@ -58,18 +70,20 @@ class Turn:
         return self._stream.received if self._stream is not None else 0
 
     @property
-    def is_serving(self) -> bool:
-        """Whether the connection is turned round, and we take mail over it."""
-        return self._session is not None
+    def is_carrying(self) -> bool:
+        """Whether mail moves over the connection: ours, or theirs when it is turned round."""
+        return self._is_lent or self._session is not None
 
     def stop(self) -> None:
-        """Ends the session where there is one; a message that is coming in may still arrive."""
+        """Ends the session where there is one, or keeps it from being asked for; the message on its way may arrive."""
         self._stopped = True
         if self._session is not None:
             self._session.stop()
 
     async def errand(self, dialogue: Dialogue) -> None:
         """Asks, and serves. Raises Unwelcome where the office left before it had sent all, and what asking raises."""
+        if self._line is not None:
+            await self._lend(self._line, dialogue)
         dialogue.patience = float("inf")  # RFC 2645 §5.2.1: 10 minutes at least; the window bounds it
         dialogue.engine.atrn(self._domains)
         event = await dialogue.event()
@@ -89,3 +103,13 @@ class Turn:
             self._session = None
         if not session.is_complete and not self._stopped:
             raise Unwelcome("left before it had sent all")
+
+    async def _lend(self, line: LentLine, dialogue: Dialogue) -> None:
+        self._is_lent = True
+        try:
+            await line.lend(dialogue)
+        finally:
+            self._is_lent = False
+        if self._stopped:
+            await dialogue.leave()
+            raise Unwelcome("stopped before ATRN", is_final=True)

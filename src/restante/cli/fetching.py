@@ -21,7 +21,7 @@ from restante.facts import Announce
 from restante.model import ByMx, DomainName, HostPort, Mailbox, NextHopError, Principal
 from restante.net.dial import dial
 from restante.net.stream import Stream
-from restante.release.requests import Answer
+from restante.release.answers import Answer
 from restante.server.session import Limits, Services, Session
 from restante.smtp.node import Node
 from restante.smtp.services import Service

@@ -20,15 +20,28 @@ from restante.clock import Clock
 from restante.directory.entries import EVERY_OTHER, Delivered, Directory, Entry, Held, Rejected, Relayed
 from restante.directory.rights import match_node, matching, may_release_by_proof
 from restante.directory.routing import domains_of_entry
-from restante.errors import RestanteError
 from restante.facts import Announce
 from restante.model import Caller, DomainName, HostPort, Order, Principal, Progress, ReleaseView
+from restante.net.tls import TlsLevel, TlsPolicy
 from restante.release.alarms import Alarms
+from restante.release.answers import (
+    Answer,
+    Busy,
+    NoSuchEntry,
+    NotAllowed,
+    NothingWaiting,
+    Queued,
+    Started,
+    Stopping,
+    TurnAnswer,
+    Unavailable,
+)
 from restante.release.retry import FIRST_SECONDS
 from restante.release.run import STOPPED, WINDOW_OVER, Means, Run, ended, explained, later
 from restante.release.turn import Begun, Turn
 from restante.smtp.node import Node
 from restante.spool.spool import Spool
+from restante.transport.lent import LentLine
 from restante.transport.outcome import Carrier
 
 KEPT_VIEWS = 500
@@ -44,62 +57,6 @@ CUT_SECONDS = 1.0
 """What is left to a release that was cut, to write what it knows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A release was started or joined; so many items wait, or the count is not to be told (None)."""
-
-    waiting: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """A release waits behind one that runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class NothingWaiting:
-    """There is nothing to release. `code` is the reply code that the entry wants for it: 251, or 250 for fetchmail."""
-
-    code: int = 251
-
-
-@dataclass(frozen=True, slots=True)
-class NotAllowed:
-    """No such node here, or not for this principal: nobody is told which."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unavailable:
-    """A passing fault."""
-
-
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """A release of the same mail is under way."""
-
-
-Answer = Started | Queued | NothingWaiting | NotAllowed | Unavailable
-TurnAnswer = Turn | NothingWaiting | Busy | Unavailable
-
-
-@dataclass(eq=False)
-class NoSuchEntry(RestanteError):
-    """The directory has no such entry, or it has nowhere to release to. Trying again does not help."""
-
-    reason: str
-
-    def __str__(self) -> str:
-        return self.reason
-
-
-@dataclass(eq=False)
-class Stopping(RestanteError):
-    """No release is begun any more: this host is stopping. Trying again helps when it has started again."""
-
-    def __str__(self) -> str:
-        return "restante is stopping"
-
-
 class Carriers(Protocol):
     """Makes the carrier for an entry; `to` overrides the entry's own next hop."""
 
@@ -112,7 +69,7 @@ class Carriers(Protocol):
 class _Request:
     """A release, from the question to its end. With `is_arrival` nobody has asked: only what is due leaves.
 
-    One over a turned connection has that connection's carrier, and whose it is.
+    One over a given connection has that connection's carrier; where a caller has turned it, `turned_by` is who.
     """
 
     waiting_view: ReleaseView
@@ -243,13 +200,19 @@ class Releases:
         """Starts or queues a release of an entry, whoever holds it. Raises NoSuchEntry, Stopping."""
         return self._request(entry, OPERATOR, self._operators_target(entry, to)).view
 
-    async def release(self, entries: Sequence[str], until: float | None, requester: str = "call") -> list[ReleaseView]:
+    async def release(
+        self, entries: Sequence[str], until: float | None, requester: str = "call", line: LentLine | None = None
+    ) -> list[ReleaseView]:
         """Releases entries of our own and waits for the ends; nothing is begun after the monotonic time `until`.
 
-        Raises NoSuchEntry, Stopping.
+        What suits `line` goes over it, when it is lent. Raises NoSuchEntry, Stopping.
         """
         targets = [(entry, self._operators_target(entry, None)) for entry in entries]
-        requests = [self._request(entry, requester, to, until) for entry, to in targets if self.waiting_items(entry)]
+        requests = [
+            self._begin_over(line, entry, requester, until) or self._request(entry, requester, to, until)
+            for entry, to in targets
+            if self.waiting_items(entry)
+        ]
         for request in requests:
             await request.done.wait()
         return [request.view for request in requests]
@@ -404,8 +367,23 @@ class Releases:
             return None
         view = self._numbered_view(entry, f"{principal} by ATRN", carrier.target)
         request = _Request(view, None, None, is_arrival=False, carrier=carrier, turned_by=principal)
-        self._numbered[view.number] = self._first[entry] = request
-        return Begun(self._start(request), request.stop)
+        return Begun(self._start_now(request), request.stop)
+
+    def _begin_over(self, line: LentLine | None, entry: str, requester: str, until: float | None) -> _Request | None:
+        """Begins a release over a lent connection, in the same way; None where none may go over it."""
+        found = self._directory().entry(entry)
+        if line is None or self._stopping or entry in self._first or not _suits(found, line):
+            return None
+        carrier = line.carrier(self._carriers(found, None))
+        view = self._numbered_view(entry, requester, carrier.target)
+        request = _Request(view, None, until, is_arrival=False, carrier=carrier)
+        self._start_now(request).add_done_callback(lambda _task: carrier.let_go())
+        return request
+
+    def _start_now(self, request: _Request) -> asyncio.Task[None]:
+        view = request.waiting_view
+        self._numbered[view.number] = self._first[view.domain] = request
+        return self._start(request)
 
     def _join(self, request: _Request, until: float | None) -> None:
         request.is_arrival = False
@@ -526,6 +504,13 @@ def _leaves_by_itself(entry: Entry | None) -> TypeGuard[Relayed | Delivered]:
 def _way(entry: Entry | None) -> tuple[object, ...]:
     """By which way an entry's mail leaves; who may ask for it and whom it is for is not part of it."""
     return (type(entry), entry.next_hop, entry.tls) if isinstance(entry, Held | Relayed) else (type(entry),)
+
+
+def _suits(entry: Entry | None, line: LentLine) -> TypeGuard[Held]:
+    """Whether an entry's mail may go over a connection that was made for something else."""
+    if not isinstance(entry, Held) or not isinstance(entry.next_hop, HostPort):
+        return False
+    return line.suits(entry.next_hop, TlsPolicy(TlsLevel(entry.tls), entry.tls_pin))
 
 
 def _is_proven(entry: Entry | None, principal: Principal) -> bool:

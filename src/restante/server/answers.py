@@ -7,16 +7,7 @@ from typing import assert_never
 from restante.directory.routing import DomainRejected, RelayDenied, UnknownUser
 from restante.logins.check import NotAdmitted, NotTried, NotUnderstood
 from restante.model import MessageId, write_message_id
-from restante.release.requests import (
-    Answer,
-    Busy,
-    NotAllowed,
-    NothingWaiting,
-    Queued,
-    Started,
-    TurnAnswer,
-    Unavailable,
-)
+from restante.release.answers import Answer, Busy, NotAllowed, NothingWaiting, Queued, Started, TurnAnswer, Unavailable
 from restante.release.turn import Turn
 from restante.smtp import reply
 from restante.smtp.reply import Reply

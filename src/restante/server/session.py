@@ -25,7 +25,7 @@ from restante.model import MAX_ITEMS_PER_MESSAGE, DomainName, Principal, Recipie
 from restante.net.door import Guest
 from restante.net.stream import InjectedBytes, Stream, StreamClosed, StreamTimeout
 from restante.net.tls import ServerContext
-from restante.release.requests import Answer, NotAllowed
+from restante.release.answers import Answer, NotAllowed
 from restante.server import answers
 from restante.server.intake import Intake, Origin
 from restante.server.turning import Turned, Turning

@@ -23,7 +23,8 @@ from restante.facts import Announce, ReleaseDecided
 from restante.model import DomainName, Principal
 from restante.net.stream import InjectedBytes, Stream
 from restante.net.tls import TlsLevel
-from restante.release.requests import NotAllowed, Releases
+from restante.release.answers import NotAllowed
+from restante.release.requests import Releases
 from restante.release.turn import Turn
 from restante.server import answers
 from restante.smtp.client import Ahead

@@ -96,7 +96,8 @@ class ClientEngine:
         self._writing: Sending | None = None
         self._ahead_messages = 0
         self._ahead_octets = 0
-        self._needs_reset = False
+        self._needs_reset = False  # before the next transaction
+        self._may_be_open = False  # what a refused transaction has begun: no command that goes alone may fall into it
         self._ended = False
         self._ready = False
         self.offer = Offer()
@@ -174,7 +175,7 @@ class ClientEngine:
         if self._needs_reset or (self._way is Way.STREAM and self._ahead_messages > 1):
             # The transaction before may not have been ended by its content: what follows must not fall into it.
             steps.insert(0, (Asked.RSET, b"RSET\r\n"))
-            self._needs_reset = False
+            self._needs_reset = self._may_be_open = False
         if self._way is not Way.STREAM:
             steps.append((Asked.DATA, b"DATA\r\n"))
         if self._way is Way.LOCKSTEP:
@@ -278,8 +279,8 @@ class ClientEngine:
         """Sends what is sent alone; behind RSET where a transaction may still be open."""
         assert self.can_ask
         self._ready = False
-        if self._needs_reset:
-            self._needs_reset = False
+        if self._may_be_open:
+            self._needs_reset = self._may_be_open = False
             self._held = (asked, line)
             asked, line = Asked.RSET, b"RSET\r\n"
         self._command(asked, line, None)
@@ -463,6 +464,7 @@ class ClientEngine:
     def _finish(self, transaction: Sending, reply: Reply) -> Finished:
         if not (transaction.written and reply.is_positive):
             self._needs_reset = True  # some servers keep a transaction whose content they refused
+            self._may_be_open |= transaction.is_begun
         if self._writing is transaction:
             self._writing = None
         self._ahead_messages -= 1

@@ -41,6 +41,11 @@ class Sending:
         self.stuffer: ContentStuffer | None = None
 
     @property
+    def is_begun(self) -> bool:
+        """Whether the peer may have begun one: where it takes no mail, RSET too may be refused (RFC 2645 §5.3)."""
+        return self.mail is None or self.mail.is_positive or self.taken > 0
+
+    @property
     def is_wanted(self) -> bool:
         """Whether anybody takes it, as far as known."""
         return self.mail is not None and self.mail.is_positive and self.taken > 0

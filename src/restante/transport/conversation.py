@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
 from restante.model import MailParameters, RcptParameters
-from restante.net.stream import Stream, StreamClosed, StreamTimeout
+from restante.net.stream import StreamClosed, StreamTimeout
 from restante.smtp.client_events import ContentWanted, Ended, Event, Finished
 from restante.smtp.offer import RECIPIENTS_FOR_ALL, Outgoing, Way, unsendable
 from restante.smtp.reply import MalformedReply, Reply
@@ -58,12 +58,15 @@ _Key = tuple[_Job, int]
 
 
 class Conversation:
-    """One connection. greet(), then run(), or carry() and leave(); `finished` counts the answered transactions."""
+    """One connection. greet() unless that is done, then run(), or carry() and leave().
 
-    def __init__(self, stream: Stream, manners: Manners) -> None:
-        self._stream = stream
-        self._manners = manners
-        self._engine = manners.engine()
+    `finished` counts the answered transactions.
+    """
+
+    def __init__(self, dialogue: Dialogue) -> None:
+        self._dialogue = dialogue
+        self._stream = dialogue.stream
+        self._engine = dialogue.engine
         self._loop = asyncio.get_running_loop()
         self._news = False  # since the writer last looked
         self._sleeper: asyncio.Future[None] | None = None
@@ -74,7 +77,6 @@ class Conversation:
         self._wanted: _Key | None = None
         self._jobs: dict[_Job, None] = {}
         self.finished = 0
-        self.rtt: float | None = None
 
     @property
     def way(self) -> Way:
@@ -90,11 +92,14 @@ class Conversation:
         """What was begun and got no final reply at all, oldest first."""
         return [job.parcel for job in self._jobs if not any(job.replies)]
 
-    async def greet(self) -> None:
+    @property
+    def rtt(self) -> float | None:
+        """Seconds that the peer's last answer took before there was mail."""
+        return self._dialogue.rtt
+
+    async def greet(self, manners: Manners) -> None:
         """From the peer's greeting to where mail may follow. Raises what introduce() does."""
-        dialogue = Dialogue(self._stream, self._engine, self._manners.patience)
-        await introduce(dialogue, self._manners)
-        self.rtt = dialogue.rtt
+        await introduce(self._dialogue, manners)
 
     # mail
 
@@ -132,7 +137,7 @@ class Conversation:
 
     async def leave(self) -> None:
         """Takes leave after carry() and waits a moment for the answer (RFC 5321 §4.1.1.10); closing is the caller's."""
-        await Dialogue(self._stream, self._engine).leave()
+        await self._dialogue.leave()
 
     async def _write(self, feed: Feed, report: Report) -> None:
         while True:

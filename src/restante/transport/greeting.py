@@ -42,9 +42,9 @@ class Manners:
     """Seconds for each reply at most; never more than the RFCs want."""
     lmtp: bool = False
 
-    def engine(self) -> ClientEngine:
-        """A new session's."""
-        return ClientEngine(self.hostname, self.ahead, lmtp=self.lmtp)
+    def dialogue(self, stream: Stream) -> Dialogue:
+        """A new session on a connection that stands."""
+        return Dialogue(stream, ClientEngine(self.hostname, self.ahead, lmtp=self.lmtp), self.patience)
 
 
 @dataclass(eq=False)

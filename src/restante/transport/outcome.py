@@ -8,7 +8,7 @@ that the far end has not confirmed.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from restante.model import Item, Mailbox
@@ -23,9 +23,11 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Not now: 4yz. It waits."""
+    """Not now: 4yz, or a 5yz that says nothing about the mail. It waits."""
 
     reply: str
+    is_of_conversation: bool = field(default=False, compare=False)
+    """Whether it is the latter: any other mail would have got the same."""
 
 
 @dataclass(frozen=True, slots=True)

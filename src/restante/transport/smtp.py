@@ -162,9 +162,9 @@ class SmtpCarrier:
 
     async def _greeted(self) -> Conversation:
         stream = await self._dial()
-        talk = Conversation(stream, self._manners)
+        talk = Conversation(self._manners.dialogue(stream))
         try:
-            await talk.greet()
+            await talk.greet(self._manners)
         except BaseException:
             stream.abort()
             raise

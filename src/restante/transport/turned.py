@@ -27,7 +27,8 @@ class TurnedCarrier:
 
     def __init__(self, stream: Stream, hostname: str, ahead: Ahead) -> None:
         self._stream = stream
-        self._talk = Conversation(stream, Manners(hostname, "", IN_CLEAR, ahead))
+        self._manners = Manners(hostname, "", IN_CLEAR, ahead)
+        self._talk = Conversation(self._manners.dialogue(stream))
         self._is_greeted = False
         self.is_over = False
         """Whether it can carry nothing more."""
@@ -65,7 +66,7 @@ class TurnedCarrier:
 
     async def _greet(self) -> None:
         if not self._is_greeted:
-            await self._talk.greet()
+            await self._talk.greet(self._manners)
             self._is_greeted = True
 
 

@@ -20,7 +20,7 @@ def judge(reply: Reply) -> Outcome:
         return Delivered(str(reply))
     if reply.is_permanent and not _dislikes_the_conversation(reply):
         return Refused(str(reply), reply.enhanced or "5.0.0")
-    return Deferred(str(reply))
+    return Deferred(str(reply), is_of_conversation=reply.is_permanent)
 
 
 def _dislikes_the_conversation(reply: Reply) -> bool:
