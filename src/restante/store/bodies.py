@@ -134,17 +134,15 @@ class _Body:
         self._bodies = bodies
         self._message = message
         self._descriptor: int | None = None
-        self._digest = hashlib.sha256()
 
     def append(self, data: bytes) -> None:
         """Writes on. Raises OSError."""
         if self._descriptor is None:
             self._descriptor = self._bodies.create(self._message)
         self._bodies.append(self._descriptor, data)
-        self._digest.update(data)
 
-    def finish(self, rest: bytes) -> bytes:
-        """Makes all of it safe, and gives its SHA-256. Raises OSError; then no file is left."""
+    def finish(self, rest: bytes) -> None:
+        """Makes all of it safe. Raises OSError; then no file is left."""
         try:
             if rest:
                 self.append(rest)
@@ -154,7 +152,6 @@ class _Body:
         descriptor, self._descriptor = self._descriptor, None
         assert descriptor is not None, "no file for nothing"
         self._bodies.make_safe(self._message, descriptor)
-        return self._digest.digest()
 
     def discard(self) -> None:
         """Removes what was written."""
@@ -172,11 +169,13 @@ class ContentFile:
         self._body: _Body | None = _Body(bodies, message)
         self._gathered: list[bytes] = []
         self._octets = 0
+        self._digest = hashlib.sha256()
         self._writing: asyncio.Future[None] | None = None
 
     async def write(self, data: bytes) -> None:
         """Appends. Raises SpoolFull or SpoolBroken."""
         assert self._body is not None, "it was finished or discarded"
+        self._digest.update(data)  # here, where it has just come: a moment later it is in no cache any more
         self._gathered.append(data)
         self._octets += len(data)
         if self._octets >= PIECE:
@@ -193,11 +192,12 @@ class ContentFile:
         self._writing.exception()  # nobody needs to hear of it now
         await self._in_thread(body.discard)
 
-    def finish(self) -> Callable[[], bytes]:
-        """Ends the writing at once; what is returned makes all of it safe, in a thread, and gives its SHA-256.
+    def digest(self) -> bytes:
+        """The SHA-256 of all that was written."""
+        return self._digest.digest()
 
-        That raises OSError.
-        """
+    def finish(self) -> Callable[[], None]:
+        """Ends the writing at once; what is returned makes all of it safe, in a thread. Raises OSError there."""
         body, self._body = self._body, None
         assert body is not None, "it was finished or discarded"
         return functools.partial(body.finish, self._take_rest())

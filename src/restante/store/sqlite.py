@@ -192,18 +192,18 @@ class SqliteSpool:
             done.set_exception(broken)
             return done
         self._asked[number] = (done, arrival)
-        self._streaming.submit(self._finish_body, content.finish(), job)
+        message = msgspec.structs.replace(job.message, digest=content.digest())
+        self._streaming.submit(self._finish_body, content.finish(), Accept(number, message))
         return done
 
-    def _finish_body(self, finish: Callable[[], bytes], job: Accept) -> None:
+    def _finish_body(self, finish: Callable[[], None], job: Accept) -> None:
         """In a thread: the file is safe with its name before its row is handed in."""
         try:
-            digest = finish()
+            finish()
         except OSError as error:
             self._loop.call_soon_threadsafe(self._body_failed, job.number, error)
         else:
-            message = msgspec.structs.replace(job.message, digest=digest)
-            self._loop.call_soon_threadsafe(self._writer.put, Accept(job.number, message))
+            self._loop.call_soon_threadsafe(self._writer.put, job)
 
     def _body_failed(self, number: int, error: OSError) -> None:
         self._failed(number, self._guard(error))
