@@ -105,17 +105,21 @@ async def is_right(open_reading: Callable[[], apsw.Connection]) -> bool:
     """
     loop = asyncio.get_running_loop()
     thread = ThreadPoolExecutor(1, "restante-look")
+    opening = loop.run_in_executor(thread, open_reading)
     look: Look | None = None
     try:
-        look = Look(await loop.run_in_executor(thread, open_reading))
+        look = Look(await asyncio.shield(opening))
         while True:
             began = time.monotonic()
             seen = await loop.run_in_executor(thread, look.next)
             if not seen:
                 return seen is None
             await asyncio.sleep(PAUSE * (time.monotonic() - began))
-    finally:
+    finally:  # whoever ends this may go on only when the thread has let go of the database
         if look is not None:
             look.interrupt()
             await loop.run_in_executor(thread, look.close)
+        elif not opening.cancelled():
+            with contextlib.suppress(apsw.Error):
+                (await opening).close()
         thread.shutdown(wait=False)
