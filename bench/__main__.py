@@ -20,10 +20,11 @@ from pathlib import Path
 from bench import drain, grow, ingest, load, report, sink
 from bench.figures import POSTFIX, RESTANTE, Line, Sample, parse_size, write_size
 from bench.machine import BenchError, description, durable_folder
-from bench.servers import Office, Postfix, Restante, postfix_root
+from bench.servers import Office, Postfix, Restante, Storeless, postfix_root
 from rich.console import Console
 
 OFFICES: dict[str, Callable[[int], Office]] = {RESTANTE: Restante, POSTFIX: Postfix}
+ALL_OFFICES = OFFICES | {"storeless": Storeless}
 SIZES = "4K,200K,5M"
 
 
@@ -51,7 +52,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3, help="runs of each office and line (default: 3)")
     parser.add_argument("--messages", type=int, help="messages in a run (default: by size)")
     parser.add_argument("--connections", type=int, default=20, help="connections of the load (default: 20)")
-    parser.add_argument("--only", choices=[*OFFICES], help="measure one office alone")
+    parser.add_argument("--only", choices=[*ALL_OFFICES], help="measure one office alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
     return parser.parse_args(argv)
 
@@ -83,7 +84,7 @@ def _measure(line: Line, given: argparse.Namespace, console: Console) -> None:
     for run in range(given.runs):
         for name in [given.only] if given.only else OFFICES:
             sample = WORKS[line.work].measure(
-                OFFICES[name], line.way, line.size, messages=messages, connections=given.connections
+                ALL_OFFICES[name], line.way, line.size, messages=messages, connections=given.connections
             )
             line.add(name, sample)
             console.print(

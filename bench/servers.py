@@ -150,8 +150,10 @@ release_from = ["127.0.0.1"]
         wait_open(self.port)
 
     def _command(self, verb: str, *more: str) -> list[str]:
-        program = Path(sys.executable).parent / "restante"
-        return [str(program), verb, "--config", str(self._folder / "restante.toml"), *more]
+        return [*self._program(), verb, "--config", str(self._folder / "restante.toml"), *more]
+
+    def _program(self) -> list[str]:
+        return [str(Path(sys.executable).parent / "restante")]
 
     def stop(self) -> None:
         """SIGTERM, then its folder goes."""
@@ -197,6 +199,17 @@ def postfix_root() -> Path:
         if done.returncode != 0:
             raise BenchError("script/peers could not fetch Postfix")
     return PEERS
+
+
+class Storeless(Restante):
+    """restante with a spool that stores nothing (bench/storeless.py)."""
+
+    def __init__(self, next_hop: int | tuple[str, int], settings: str = "") -> None:
+        super().__init__(next_hop, settings)
+        self.name = "storeless"
+
+    def _program(self) -> list[str]:
+        return [sys.executable, str(CHECKOUT / "bench/storeless.py")]
 
 
 class Postfix:
