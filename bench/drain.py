@@ -13,7 +13,7 @@ from bench.figures import Sample
 from bench.servers import Office, release, running, wait_for
 from bench.sink import Sink
 
-GOALS = {("smtp-sink", 4096): 2.0, ("chunking", 4096): 2.0}
+GOALS = {("smtp-sink", 4096): 5.0, ("chunking", 4096): 5.0}
 
 
 def measure(make: Callable[[int], Office], way: str, size: int, *, messages: int, connections: int) -> Sample:
