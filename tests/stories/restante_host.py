@@ -129,6 +129,13 @@ class RestanteHost:
             assert time.monotonic() < end, f"{found} of {messages} messages are in the mailboxes of {self.folder.name}"
             time.sleep(0.05)
 
+    def wait_for_log(self, said: str, *, times: int = 1, timeout: float = 20) -> None:
+        """Returns once its log has said something so often; lines are kept back for moments."""
+        end = time.monotonic() + timeout
+        while self.log().count(said) < times:
+            assert time.monotonic() < end, f"{self.folder.name} has not said {said!r} {times} times"
+            time.sleep(0.05)
+
     def wait_until_empty(self, *, timeout: float = 60) -> None:
         """Returns once nothing waits in it."""
         end = time.monotonic() + timeout

@@ -91,7 +91,7 @@ def test_who_connects_to_haproxy_is_who_the_office_sees(tmp_path: Path) -> None:
         assert "251 2.0.0" in typed(ports["v2"], "ETRN test.example", source=SITE)[0]
         for client in held:
             client.quit()
-        assert f"principal={SITE}" in office.log()
+        office.wait_for_log(f"principal={SITE}")
         assert f"principal={PROXY}" not in office.log()
 
 
