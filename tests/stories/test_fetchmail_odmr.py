@@ -110,9 +110,8 @@ def test_fetchmail_brings_the_mail_of_its_domains(tmp_path: Path) -> None:
         assert recognised(made.site.mail("anna@one.example"), letters) == dict.fromkeys(letters[1::2], 1)
         assert recognised(made.site.mail("bert@two.example"), letters) == dict.fromkeys(letters[0::2], 1)
         assert [item["domain"] for item in made.office.items()] == ["other.example"]
-        log = made.office.log()
-        assert 'requester="127.0.0.1 user:tim by ATRN"' in log
-        assert 'granted=one.example,two.example reply="250 2.0.0 OK now' in log
+        made.office.wait_for_log('requester="127.0.0.1 user:tim by ATRN"')
+        made.office.wait_for_log('granted=one.example,two.example reply="250 2.0.0 OK now')
 
 
 def test_fetchmail_finds_no_mail(tmp_path: Path) -> None:

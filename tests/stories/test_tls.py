@@ -162,10 +162,10 @@ def test_a_renewed_certificate_is_shown_without_a_restart(office: Served) -> Non
     new = NEW.write(office.folder / "new", "office")
     new.key.replace(office.own.key)
     assert shown() == OLD.fingerprint
-    assert "the one before stays in force" in office.host.log()
+    office.host.wait_for_log("the one before stays in force")
     new.certificate.replace(office.own.certificate)
     assert shown() == NEW.fingerprint
-    assert "is in force now" in office.host.log()
+    office.host.wait_for_log("is in force now")
 
 
 SOUND = {
