@@ -478,6 +478,27 @@ async def test_who_asks_after_a_change_does_not_join_what_it_stopped(tmp_path: P
         assert await made.items() == []
 
 
+@pytest.mark.parametrize("change", [{"tls": "required"}, {"tls_pin": ("0" * 64,)}], ids=str)
+async def test_a_reload_that_asks_for_more_of_the_next_hop_stops_what_asked_for_less(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """Encryption, and the key that has to be shown, are part of the way."""
+    async with host(tmp_path, replace(HELD, tls="required" if "tls_pin" in change else "opportunistic")) as made:
+        carrier = made.carrier()
+        carrier.dialled.clear()
+        await made.mail()
+        made.ask()
+        await eventually(lambda: carrier.begun)
+        entry = made.directory.entry(HELD.name)
+        assert isinstance(entry, Held)
+        made.directory = Directory("office.example", [replace(entry, **change)])
+        made.releases.wake_all()
+        assert made.ask() == Queued()
+        carrier.dialled.set()
+        await all_over(made)
+        assert await made.items() == []
+
+
 async def test_a_reload_that_changes_no_way_stops_nothing(tmp_path: Path) -> None:
     """A release goes on when its mail would still leave as it does; a new recipient or grant is no reason to end it."""
     async with host(tmp_path) as made:

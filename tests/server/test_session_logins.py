@@ -339,6 +339,9 @@ async def test_guessing_is_slowed_and_then_refused(office: Office, meet: Meet) -
     await office.clock.turn(600)
     await auth(office, peer, "CRAM-MD5")
     assert [fact.reply for fact in office.told(LoginRefused)] == [*[INVALID] * 10, refused, refused]
+    assert len({fact.login for fact in office.told(LoginRefused)}) == 1, (
+        "the log tells whose login was tried, each time"
+    )
 
 
 async def test_a_certificate_s_owner_is_not_locked_out_by_others(office: Office, meet: Meet, tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ from restante.directory.rights import match_node, matching, may_release_by_proof
 from restante.directory.routing import domains_of_entry
 from restante.facts import Announce
 from restante.model import Caller, DomainName, HostPort, Order, Principal, Progress, ReleaseView
-from restante.net.tls import TlsLevel, TlsPolicy
 from restante.release.alarms import Alarms
 from restante.release.answers import (
     Answer,
@@ -43,6 +42,7 @@ from restante.smtp.node import Node
 from restante.spool.spool import Spool
 from restante.transport.lent import LentLine
 from restante.transport.outcome import Carrier
+from restante.transport.smtp import policy_of
 
 KEPT_VIEWS = 500
 LOOKED_AT_A_TURN = 2000
@@ -503,14 +503,14 @@ def _leaves_by_itself(entry: Entry | None) -> TypeGuard[Relayed | Delivered]:
 
 def _way(entry: Entry | None) -> tuple[object, ...]:
     """By which way an entry's mail leaves; who may ask for it and whom it is for is not part of it."""
-    return (type(entry), entry.next_hop, entry.tls) if isinstance(entry, Held | Relayed) else (type(entry),)
+    return (type(entry), entry.next_hop, policy_of(entry)) if isinstance(entry, Held | Relayed) else (type(entry),)
 
 
 def _suits(entry: Entry | None, line: LentLine) -> TypeGuard[Held]:
     """Whether an entry's mail may go over a connection that was made for something else."""
     if not isinstance(entry, Held) or not isinstance(entry.next_hop, HostPort):
         return False
-    return line.suits(entry.next_hop, TlsPolicy(TlsLevel(entry.tls), entry.tls_pin))
+    return line.suits(entry.next_hop, policy_of(entry))
 
 
 def _is_proven(entry: Entry | None, principal: Principal) -> bool:

@@ -20,7 +20,7 @@ from restante.directory.entries import Directory, Held
 from restante.directory.rights import may_send_as
 from restante.directory.routing import DomainRejected, RelayDenied, UnknownUser, route
 from restante.facts import Announce, CommandRefused, LoggedIn, LoginRefused, MessageAccepted, ReleaseDecided
-from restante.logins.check import Admitted, Attempt, Logins, NotAdmitted, Outcome
+from restante.logins.check import Admitted, Attempt, Logins, NotUnderstood, Outcome
 from restante.model import MAX_ITEMS_PER_MESSAGE, DomainName, Principal, Recipient
 from restante.net.door import Guest
 from restante.net.stream import InjectedBytes, Stream, StreamClosed, StreamTimeout
@@ -308,7 +308,7 @@ class Session:
         self._attempt = None
         if not isinstance(step, Admitted):
             said = answers.not_logged_in(step)
-            login = step.login if isinstance(step, NotAdmitted) else ""
+            login = "" if isinstance(step, NotUnderstood) else step.login
             self._services.announce(LoginRefused(self._principal, login, step.why, str(said)))
             self._engine.answer(said)
             return

@@ -14,11 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from restante.directory.entries import Held, Relayed
 from restante.errors import RestanteError
 from restante.model import HostPort
 from restante.net.dial import dial_path
 from restante.net.stream import Stream
-from restante.net.tls import IN_CLEAR, OPPORTUNISTIC, TlsPolicy
+from restante.net.tls import IN_CLEAR, OPPORTUNISTIC, TlsLevel, TlsPolicy
 from restante.smtp.client import Ahead
 from restante.smtp.offer import Way
 from restante.smtp.reply import MalformedReply
@@ -29,6 +30,11 @@ from restante.transport.pace import Pace
 
 DIAL_SECONDS = 30.0
 MOST_CONNECTIONS = 200
+
+
+def policy_of(entry: Held | Relayed) -> TlsPolicy:
+    """The encryption, and the key if one is pinned, that an entry's mail needs on its way to its next hop."""
+    return TlsPolicy(TlsLevel(entry.tls), entry.tls_pin)
 
 
 class Dial(Protocol):
