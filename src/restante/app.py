@@ -46,7 +46,7 @@ from restante.net.listen import Listener
 from restante.net.networks import Networks
 from restante.net.renewal import Renewed, ServerFiles
 from restante.net.stream import Stream, StreamClosed, StreamTimeout
-from restante.net.tls import ServerContext, TlsLevel, TlsPolicy, self_signed
+from restante.net.tls import ServerContext, self_signed
 from restante.observe import log
 from restante.observe.feed import FactFeed
 from restante.release.answers import NoSuchEntry
@@ -60,7 +60,7 @@ from restante.store.disk import Disk, make_folders
 from restante.store.sqlite import open_spool_apart
 from restante.transport.maildir import MaildirCarrier
 from restante.transport.outcome import Carrier
-from restante.transport.smtp import SmtpCarrier, SmtpMeans
+from restante.transport.smtp import SmtpCarrier, SmtpMeans, policy_of
 
 STOP_SECONDS = 8.0
 FIXED = ("data", "store", "hostname")
@@ -282,7 +282,7 @@ class App:
             self._ahead(),
             limits.delivery_connections,
         )
-        return SmtpCarrier(target, means, TlsPolicy(TlsLevel(entry.tls), entry.tls_pin))
+        return SmtpCarrier(target, means, policy_of(entry))
 
     def _users(self, mailbox: Mailbox) -> tuple[str, ...]:
         return users_for(self._directory, mailbox)
@@ -291,12 +291,11 @@ class App:
 
     def _server_context(self, settings: Settings) -> Renewed:
         """What our certificate's files make, now and when they are renewed. Raises CertificateError."""
-        if settings.tls.certificate is not None and settings.tls.key is not None:
-            files = ServerFiles(settings.tls.certificate, settings.tls.key, settings.tls.client_ca)
-            return Renewed(files, _note)
-        certificate, key, is_new = self_signed(settings.data, settings.hostname)
-        if is_new:
-            log.say("made a self-signed certificate", file=str(certificate))
+        certificate, key = settings.tls.certificate, settings.tls.key
+        if certificate is None or key is None:
+            certificate, key, is_new = self_signed(settings.data, settings.hostname)
+            if is_new:
+                log.say("made a self-signed certificate", file=str(certificate))
         return Renewed(ServerFiles(certificate, key, settings.tls.client_ca), _note)
 
     def _tls_context(self) -> ServerContext:

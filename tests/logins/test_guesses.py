@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from restante.logins.guesses import Guesses, GuessLimits, network_of
+from restante.logins.guesses import Guesses, GuessLimits
+from restante.net.networks import network_of
 
 HERE = ipaddress.ip_address("192.0.2.1")
 SPAN = GuessLimits().span

@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from restante.model import IPAddress
 from restante.net import door as doors
-from restante.net.door import Door, Guest, Refused, Rules, network_of, patience
-from restante.net.networks import Networks
+from restante.net.door import Door, Guest, Refused, Rules, patience
+from restante.net.networks import Networks, network_of
 
 SITE = Networks([ipaddress.ip_network("198.51.100.0/24")])
 OWN = Networks([ipaddress.ip_network("10.0.0.0/8")])

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from restante.config.forms import Unfit, Value
-from restante.config.words import existing, parse_name
+from restante.config.words import NAME, existing, parse_name
 from restante.directory.entries import is_fingerprint, parse_certificate
 from restante.logins.passwords import check_hash, parse_scram, write_scram
 
@@ -77,12 +77,7 @@ def parse_pin(text: str) -> str:
 
 _SECRET_WORDS = f"{LEAST_SECRET} to {MOST_SECRET} characters of printable ASCII without spaces"
 
-LOGIN_NAME = Value(
-    kind="name",
-    allowed="a name of letters, digits, dot, hyphen and underscore, 63 at most",
-    example="test",
-    parse=parse_login_name,
-)
+LOGIN_NAME = replace(NAME, example="test", parse=parse_login_name)
 HASH = Value(
     kind="hash",
     allowed="a hash that begins with $argon2id$, as `restante password` makes it",

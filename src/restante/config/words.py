@@ -9,6 +9,7 @@ import ipaddress
 import re
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from restante.calls.window import parse_expression
@@ -241,16 +242,11 @@ NETWORK = Value(
     example="127.0.0.0/8",
     parse=parse_network,
 )
-GROUP = Value(
-    kind="name",
-    allowed="a name of letters, digits, dot, hyphen and underscore, 63 at most",
-    example="customers",
-    parse=parse_group,
-)
 NAME = Value(
     kind="name", allowed="a name of letters, digits, dot, hyphen and underscore, 63 at most", example="office",
     parse=parse_name,
 )  # fmt: skip
+GROUP = replace(NAME, example="customers", parse=parse_group)
 USER = Value(
     kind="user",
     allowed='a local part such as "anna": no slash, quote or space, no dot at an end, at most 64 octets',

@@ -11,13 +11,13 @@ certificate proves an account is not asked here at all.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from dataclasses import dataclass
 from itertools import islice
 
 from restante.model import IPAddress
+from restante.net.networks import network_of
 
 _OLDEST = 8  # of which the least is forgotten
 
@@ -38,13 +38,6 @@ class GuessLimits:
     def of(failures: int) -> GuessLimits:
         """With so many for an account from one network, and the wider bounds in proportion."""
         return GuessLimits(pair=failures, account=10 * failures, network=5 * failures)
-
-
-def network_of(address: IPAddress) -> Hashable:
-    """What one party usually has: an IPv4 address, an IPv6 /64."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    return address.ipv4_mapped or int(address) >> 64
 
 
 class Guesses:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from restante.net.networks import NOWHERE, Networks
+from restante.net.networks import NOWHERE, Networks, network_of
 from restante.smtp.node import IPAddress
 from restante.smtp.reply import TOO_MANY_CONNECTIONS, TOO_MANY_FROM_YOU, TOO_MANY_NEW_FROM_YOU, Reply
 
@@ -213,11 +213,6 @@ class Door:
             self._unproven[guest.network] = left
         else:
             del self._unproven[guest.network]
-
-
-def network_of(address: IPAddress) -> bytes:
-    """What is counted as one: an IPv4 address, the /64 of an IPv6 address."""
-    return address.packed if address.version == 4 else address.packed[:8]
 
 
 def patience(fullness: float) -> float:

@@ -1,4 +1,6 @@
-"""Sets of IP networks that are asked for every connection: as fast for a hundred thousand networks as for one."""
+"""IP networks: which of them one party has, and sets of them that are asked for every connection, as fast for a hundred
+thousand networks as for one.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,13 @@ from collections.abc import Iterable
 from restante.smtp.node import IPAddress
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def network_of(address: IPAddress) -> bytes:
+    """What one party usually has, and is counted as one: an IPv4 address, however it is written; an IPv6 /64."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.packed
+    return address.packed[:8] if address.ipv4_mapped is None else address.ipv4_mapped.packed
 
 
 class Networks:

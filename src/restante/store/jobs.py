@@ -116,13 +116,15 @@ class Results(msgspec.Struct, array_like=True, gc=False):
     """Why nothing is taken any more."""
 
 
-def write_arrival(arrival: Arrival) -> Written:
-    """An arrival as it is stored. Raises UnicodeEncodeError for an envelope that cannot be."""
+def write_arrival(arrival: Arrival, digest: bytes = b"") -> Written:
+    """An arrival as it is stored; `digest` is that of content in a file. Raises UnicodeEncodeError for an envelope
+    that cannot be stored.
+    """
     assert 0 < len(arrival.envelopes) <= MAX_ITEMS_PER_MESSAGE, "at least one item"
     return Written(
         arrival.id,
         arrival.size,
-        b"",
+        digest,
         arrival.arrived,
         arrival.priority,
         arrival.content if isinstance(arrival.content, bytes) else None,

@@ -180,20 +180,19 @@ class SqliteSpool:
         done: asyncio.Future[Any] = self._loop.create_future()
         number = next(self._numbers)
         content = arrival.content
+        assert isinstance(content, bytes | ContentFile), "a writer of this spool"
         try:
-            job = Accept(number, write_arrival(arrival))
+            job = Accept(number, write_arrival(arrival, b"" if isinstance(content, bytes) else content.digest()))
         except (UnicodeEncodeError, AssertionError) as error:
             done.set_exception(error)
             return done
         if isinstance(content, bytes):
             return self._hand_in(job, done, arrival)
-        assert isinstance(content, ContentFile), "a writer of this spool"
         if (broken := self._trouble()) is not None:
             done.set_exception(broken)
             return done
         self._asked[number] = (done, arrival)
-        message = msgspec.structs.replace(job.message, digest=content.digest())
-        self._streaming.submit(self._finish_body, content.finish(), Accept(number, message))
+        self._streaming.submit(self._finish_body, content.finish(), job)
         return done
 
     def _finish_body(self, finish: Callable[[], None], job: Accept) -> None:

@@ -57,6 +57,10 @@ class _Job:
 _Key = tuple[_Job, int]
 
 
+def _unheeded(octets: int) -> None:
+    del octets
+
+
 class Conversation:
     """One connection. greet() unless that is done, then run(), or carry() and leave().
 
@@ -113,10 +117,11 @@ class Conversation:
         self._flush()
         self._stream.end()
 
-    async def carry(self, feed: Feed, report: Report, answered: Callable[[int], None]) -> None:
+    async def carry(self, feed: Feed, report: Report, answered: Callable[[int], None] = _unheeded) -> None:
         """Carries what the feed gives until it has no more; then another feed may follow. What is raised closes it.
 
-        `answered` is told the octets of each transaction that has its final reply.
+        `answered` is told the octets of each transaction that has its final reply; where this connection is all there
+        is, however fast it goes, nobody needs to know.
         Raises PeerEnded, StreamClosed, StreamTimeout, MalformedReply, and what a content raises.
         """
         self._over = False

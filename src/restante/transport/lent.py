@@ -81,7 +81,7 @@ class LentLine:
                 return None
             trial = _Trial(feed, report, talk, is_passed=self._takes_mail)
             try:
-                await talk.carry(trial, trial.report, _unheeded)
+                await talk.carry(trial, trial.report)
             except (RestanteError, MalformedReply) as error:
                 self._fail(str(error))
                 return CarryEnd(f"{self._host}: {error}")
@@ -178,8 +178,3 @@ class _Trial:
         for parcel in reversed(self._drawn):
             self._feed.put_back(parcel)
         return bool(self._drawn)
-
-
-def _unheeded(octets: int) -> None:
-    """One connection is all there is, however fast it goes."""
-    del octets

@@ -44,7 +44,7 @@ class TurnedCarrier:
         is_well = False
         try:
             await self._greet()
-            await self._talk.carry(EndingFeed(feed, report), report, _unheeded)
+            await self._talk.carry(EndingFeed(feed, report), report)
             is_well = True
         except (RestanteError, MalformedReply) as error:
             return CarryEnd(f"{self.target}: {error}")
@@ -68,8 +68,3 @@ class TurnedCarrier:
         if not self._is_greeted:
             await self._talk.greet(self._manners)
             self._is_greeted = True
-
-
-def _unheeded(octets: int) -> None:
-    """One connection is all there is, however fast it goes."""
-    del octets
