@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import NewType
 
 from restante.smtp.address import AddressError, DomainName, Mailbox, parse_domain
@@ -248,6 +249,27 @@ class ByMx:
 
     def __str__(self) -> str:
         return "mx"
+
+
+LMTP_PREFIX = "lmtp:"
+_MAX_SOCKET = 107  # octets of a Unix socket's path
+
+
+def parse_lmtp(text: str) -> HostPort | Path:
+    """Where `lmtp:HOST:PORT` or `lmtp:/path.sock` leads. Raises NextHopError."""
+    where = text.removeprefix(LMTP_PREFIX)
+    if where == text:
+        raise NextHopError(f"{text!r} does not begin with {LMTP_PREFIX}")
+    if where.startswith("/"):
+        if len(where.encode()) > _MAX_SOCKET or "\0" in where:
+            raise NextHopError(f"{where!r} cannot be a socket's path: it has more than {_MAX_SOCKET} octets, or a NUL")
+        return Path(where)
+    host = HostPort.parse(where, default_port=0)
+    if not host.port:
+        raise NextHopError(f"{where!r} has no port; LMTP has none of its own (RFC 2033 §5)")
+    if host.port == 25:
+        raise NextHopError(f"{where!r}: LMTP must not be on port 25 (RFC 2033 §5)")
+    return host
 
 
 NextHop = HostPort | Caller | ByMx

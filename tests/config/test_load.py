@@ -215,6 +215,7 @@ def test_what_is_not_written_has_its_default(folder: Folder) -> None:
         "ahead_octets": 4 * 1024 * 1024,
         "delivery_connections": 200,
         "releases": 50,
+        "notices": 20,
     }
 
 

@@ -90,7 +90,7 @@ def test_what_is_plain_is_read_in_the_quick_way() -> None:
     for more in (
         {"tls": "required"},
         {"action": "relay"},
-        {"next_hop": "mx"},
+        {"quota": "1GB"},
         {"release_from": ["192.0.2.25"] * 10_001},
     ):
         assert reader.read("a.example", json.dumps(table | more)) is None

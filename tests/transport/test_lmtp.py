@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from tests.transport.test_smtp import Stock, listening, parcel
 
-from restante.model import HostPort, NextHopError
+from restante.model import HostPort, NextHopError, parse_lmtp
 from restante.net.asyncio_stream import AsyncioStream
 from restante.net.dial import dial
-from restante.transport.lmtp import LmtpCarrier, parse_lmtp
+from restante.transport.lmtp import LmtpCarrier
 from restante.transport.outcome import CarryEnd, Deferred, Delivered, Outcome, Refused
 from restante.transport.smtp import SmtpMeans
 

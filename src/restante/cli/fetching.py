@@ -18,14 +18,14 @@ from restante.cli.doors import CommandFailed
 from restante.clock import Clock, SystemClock
 from restante.directory.entries import EVERY_OTHER, Delivered, Directory, Relayed
 from restante.facts import Announce
-from restante.model import ByMx, DomainName, HostPort, Mailbox, NextHopError, Principal
+from restante.model import ByMx, DomainName, HostPort, Mailbox, NextHopError, Principal, parse_lmtp
 from restante.net.dial import dial
 from restante.net.stream import Stream
 from restante.release.answers import Answer
 from restante.server.session import Limits, Services, Session
 from restante.smtp.node import Node
 from restante.smtp.services import Service
-from restante.transport.lmtp import LmtpCarrier, parse_lmtp
+from restante.transport.lmtp import LmtpCarrier
 from restante.transport.maildir import MaildirCarrier
 from restante.transport.outcome import Carrier
 from restante.transport.smtp import SmtpCarrier, SmtpMeans

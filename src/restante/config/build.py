@@ -12,10 +12,22 @@ from restante.calls.window import Schedule
 from restante.calls.zone import local_zone
 from restante.config import checks
 from restante.config.problems import Problem
-from restante.config.settings import Call, Deliver, Domain, Hold, Reject, Settings
+from restante.config.settings import Call, Deliver, Domain, Hold, Reject, Relay, Settings
 from restante.config.settings import User as UserSettings
-from restante.directory.entries import EVERY_OTHER, Delivered, Directory, Entry, Held, Rejected, Relayed
+from restante.directory.entries import (
+    EVERY_OTHER,
+    Delivered,
+    Directory,
+    Entry,
+    Held,
+    OwnLogin,
+    Quota,
+    Rejected,
+    Relayed,
+    Retention,
+)
 from restante.directory.users import User
+from restante.model import parse_lmtp
 from restante.net.tls import Pair, TlsPolicy
 
 
@@ -67,13 +79,44 @@ def entry_of(name: str, domain: Domain) -> Entry:
             recipients=domain.recipients,
             tls=domain.tls,
             tls_pin=domain.tls_pin,
+            login=_login(domain),
+            retention=Retention(
+                domain.expire, domain.expire_contacts, contact=domain.contact, grace=domain.contact_grace
+            ),
+            quota=Quota(domain.quota, domain.quota_items),
+            largest=domain.largest,
+            unknown_for=domain.unknown_for,
         )
     if isinstance(domain, Deliver):
         users = None if domain.users is None else frozenset(domain.users)
-        return Delivered(name, users, dict(_users_of_aliases(domain)), _postmaster(domain))
+        return Delivered(
+            name,
+            users,
+            dict(_users_of_aliases(domain)),
+            _postmaster(domain),
+            lmtp=None if domain.mailboxes == "maildir" else parse_lmtp(domain.mailboxes),
+            quota=domain.quota,
+            tag_folders=domain.tag_folders,
+        )
     if isinstance(domain, Reject):
         return Rejected(name, domain.text)
-    return Relayed(name, domain.next_hop, domain.tls, domain.tls_pin)
+    return Relayed(
+        name,
+        domain.next_hop,
+        domain.tls,
+        domain.tls_pin,
+        login=_login(domain),
+        retention=Retention(domain.expire, warn_after=domain.warn_after),
+        retry=domain.retry,
+        connections=domain.connections,
+        rate=domain.rate,
+    )
+
+
+def _login(domain: Hold | Relay) -> OwnLogin | None:
+    if domain.user is None or domain.password_file is None:
+        return None
+    return OwnLogin(domain.user, domain.password_file)
 
 
 def _users_of_aliases(domain: Deliver) -> Iterator[tuple[str, tuple[str, ...]]]:

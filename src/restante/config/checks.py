@@ -14,9 +14,9 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Protocol
 
 from restante.config.problems import NOTHING, shown
-from restante.config.settings import Call, Deliver, Domain, Hold, Listen, Settings, User
+from restante.config.settings import Call, Deliver, Domain, Hold, Listen, Relay, Settings, User
 from restante.directory.entries import EVERY_OTHER, is_fingerprint
-from restante.model import HostPort
+from restante.model import ByMx, HostPort
 from restante.net.tls import TlsLevel
 
 POSTMASTER = "postmaster"
@@ -106,7 +106,23 @@ def of_domain(name: str, domain: Domain, is_sound: IsSound) -> Iterator[Finding]
     if isinstance(domain, Deliver):
         yield from _mailboxes(name, domain, is_sound)
     elif isinstance(domain, Hold) or domain.action == "relay":
-        yield from _pinned(("domains", name), domain.tls, domain.tls_pin, is_sound)
+        here = ("domains", name)
+        yield from _pinned(here, domain.tls, domain.tls_pin, is_sound)
+        yield from _next_hop(here, domain, is_sound)
+
+
+def _next_hop(here: tuple[str, ...], domain: Hold | Relay, is_sound: IsSound) -> Iterator[Finding]:
+    """A login is for a host that is named, and DANE for one that is looked up."""
+    if not all(is_sound(*here, key) for key in ("next_hop", "user", "password_file", "tls")):
+        return
+    is_named = isinstance(domain.next_hop, HostPort)
+    if domain.user is not None and not is_named:
+        yield Finding((*here, "user"), shown(domain.user), f'nothing, because next_hop is "{domain.next_hop}"')
+    if (domain.user is None) != (domain.password_file is None):
+        key, other = ("user", "password_file") if domain.user is None else ("password_file", "user")
+        yield Finding((*here, key), NOTHING, f"a value, because {other} is set (both or none)")
+    if domain.tls == TlsLevel.DANE and not isinstance(domain.next_hop, ByMx):
+        yield Finding((*here, "tls"), "'dane'", f'"verify", because next_hop is "{domain.next_hop}" and not "mx"')
 
 
 def _pinned(here: tuple[str, ...], tls: str, pins: tuple[str, ...], is_sound: IsSound) -> Iterator[Finding]:

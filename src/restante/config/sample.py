@@ -18,6 +18,8 @@ from restante.config.settings import (
     Admin,
     Call,
     Deliver,
+    Dns,
+    Filter,
     Hold,
     LimitsSettings,
     Listen,
@@ -60,6 +62,8 @@ PARTS = (
     Part("[relay]", MayRelay, {"from": ["127.0.0.0/8"]}),
     Part("[calls.office]", Call, is_active=False),
     Part("[users.test]", User, is_active=False),
+    Part("[dns]", Dns),
+    Part("[filter]", Filter, is_active=False),
     Part("[admin]", Admin, is_active=False),
 )
 

@@ -17,12 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, mo
 
 from restante.config import proofs, words
 from restante.config.forms import BOOLEAN, Form, Table, choice, duration, many, size, whole
-from restante.directory.entries import Grant, Network, Recipients
+from restante.directory.entries import RETRY_SECONDS, Grant, Network, Recipients
 from restante.model import MAX_ITEMS_PER_MESSAGE, ByMx, DomainName, HostPort, NextHop, Order
 from restante.net.tls import TlsLevel
 from restante.smtp.scram import ScramKeys
 
-_PEER_TLS = choice("opportunistic", "required", "verify", later=("dane",))
+_PEER_TLS = choice("opportunistic", "required", "verify", "dane")
 _PINS = many(proofs.PIN, most=100, may_be_one=True)
 _STARTTLS, _IMPLICIT = "starttls", "implicit"
 PORTS: Mapping[tuple[str, str], int] = {
@@ -139,6 +139,9 @@ class LimitsSettings(Section):
     one is enough for those that have."""
     releases: Annotated[int, whole(1, 10_000, 50)] = 50
     """How many releases run at once; others wait for their turn."""
+    notices: Annotated[int, whole(1, 100_000, 20)] = 20
+    """How many notices (delivery status notifications, RFC 3464) one address is sent in an hour; further ones wait,
+    and what they are about waits with them."""
 
 
 class Hold(Section):
@@ -157,14 +160,35 @@ class Hold(Section):
     order: Annotated[Order, choice(*Order, into=Order)] = Order.PRIORITY
     """In which order mail leaves; priority (RFC 6710) comes first in each, and after it arrival, or the smallest."""
     expire: Annotated[float, duration("1h", "3650d", "30d")] = 2_592_000.0
-    """How long mail may wait before it goes back to its sender. Read, but not in force yet: nothing expires."""
+    """How long mail may wait before it goes back to its sender. Only time in which this host runs is counted."""
+    expire_contacts: Annotated[int, whole(0, 100, 3)] = 3
+    """How many times mail must have been offered besides, in a release that reached the next hop, before it goes back
+    to its sender."""
+    contact: Annotated[tuple[str, ...], many(words.EXPRESSION, most=100, may_be_one=True)] = ()
+    """When the site is expected to ask for its mail, in local time. After a contact that was missed those whose mail
+    waits are told that it is late, if they want to know (RFC 3461)."""
+    contact_grace: Annotated[float, duration("1m", "365d", "1h")] = 3600.0
+    """How much later than expected a contact may come before it was missed."""
     quota: Annotated[int | None, size("1MB", "100000GB", "2GB")] = None
-    """How much may wait for this domain. Read, but not in force yet."""
+    """How much may wait for this domain; when it is full, further mail gets 452 4.2.2."""
+    quota_items: Annotated[int | None, whole(1, 1_000_000_000, 100_000)] = None
+    """How many items may wait for this domain, in the same way."""
+    largest: Annotated[int | None, size("1KB", "2GB", "5MB")] = None
+    """The longest message that the domain's link is for. A longer one is frozen when it comes, and its recipients get
+    a notice instead, which says how to get it (`restante thaw`)."""
     recipients: Annotated[Recipients | None, words.RECIPIENTS] = None
     """A file of the recipients that exist there: one address or `@domain` a line, `#` begins a remark; mail for others
     is refused with 550 5.1.1, mail for postmaster never. Without it mail for any local part is taken."""
+    unknown_for: Annotated[float, duration("0s", "365d", "1d")] = 86_400.0
+    """Without a list: how long mail for a recipient whom the site has refused with 550 5.1.1 is refused here too."""
+    user: Annotated[str | None, words.LOGIN] = None
+    """The name to log in with at the next hop, a host that takes logins."""
+    password_file: Annotated[Path | None, words.FILE.like("smarthost.password")] = None
+    """A file whose first line is the password. It is read for each connection."""
     tls: Annotated[str, _PEER_TLS] = "opportunistic"
-    """Encryption towards the next hop: where offered; always; always and with a certificate that is trusted."""
+    """Encryption towards the next hop: where offered; always; always and with a certificate that is trusted; or as
+    DANE has it, and nothing without (RFC 7672), which is for `mx`. By `mx`, `opportunistic` heeds DANE and MTA-STS
+    where the other side has published them."""
     tls_pin: Annotated[tuple[str, ...], _PINS] = ()
     """The SHA-256 of the public key that the next hop must show, or several of which it must show one. `tls` has to be
     `required` then, for which the key is enough, or `verify`, which asks for a trusted certificate besides."""
@@ -180,9 +204,28 @@ class Relay(Section):
     action: Literal["relay"]
     """Says which of the four kinds of domain this is."""
     next_hop: Annotated[NextHop, words.RELAY_HOP] = ByMx()
-    """Where it goes: to a smart host, or as the MX records say. MX look-ups come later; until then such mail waits."""
+    """Where it goes: to a smart host, or as the MX records say (RFC 5321 §5.1)."""
+    retry: Annotated[
+        tuple[float, ...], many(duration("10s", "7d"), ["1m", "5m", "15m", "1h"], least=1, most=100, is_set=False)
+    ] = RETRY_SECONDS
+    """The waits between attempts; the last is used again and again (RFC 5321 §4.5.4.1)."""
+    expire: Annotated[float, duration("1h", "3650d", "5d")] = 432_000.0
+    """How long mail may wait before it goes back to its sender. Only time in which this host runs is counted."""
+    warn_after: Annotated[float, duration("1m", "3650d", "4h")] = 14_400.0
+    """How long mail may wait before its sender is told that it is late, once, if he wants to know (RFC 3461)."""
+    connections: Annotated[int, whole(1, 1000, 20)] = 20
+    """How many connections are made at most to the hosts of one destination of `mx`; to a smart host the limit is
+    `limits.delivery_connections`."""
+    rate: Annotated[int | None, whole(1, 1_000_000, 600)] = None
+    """How many messages a minute one destination is sent at most."""
+    user: Annotated[str | None, words.LOGIN] = None
+    """The name to log in with at a smart host."""
+    password_file: Annotated[Path | None, words.FILE.like("smarthost.password")] = None
+    """A file whose first line is the password. It is read for each connection."""
     tls: Annotated[str, _PEER_TLS] = "opportunistic"
-    """Encryption towards the next hop: where offered; always; always and with a certificate that is trusted."""
+    """Encryption towards the next hop: where offered; always; always and with a certificate that is trusted; or as
+    DANE has it, and nothing without (RFC 7672), which is for `mx`. By `mx`, `opportunistic` heeds DANE and MTA-STS
+    where the other side has published them."""
     tls_pin: Annotated[tuple[str, ...], _PINS] = ()
     """The SHA-256 of the public key that the next hop must show, or several of which it must show one. `tls` has to be
     `required` then, for which the key is enough, or `verify`, which asks for a trusted certificate besides."""
@@ -194,7 +237,12 @@ class Deliver(Section):
     action: Literal["deliver"]
     """Says which of the four kinds of domain this is."""
     mailboxes: Annotated[str, words.MAILBOXES] = "maildir"
-    """Where mail is put: `maildir` is a Maildir for each user, under `mailboxes/DOMAIN/USER` in the data folder."""
+    """Where mail is put: `maildir` is a Maildir for each user, under `mailboxes/DOMAIN/USER` in the data folder;
+    `lmtp:HOST:PORT` and `lmtp:/path.sock` hand it to another mail store (RFC 2033)."""
+    quota: Annotated[int | None, size("1KB", "100000GB", "1GB")] = None
+    """How much each Maildir may hold; what does not fit waits."""
+    tag_folders: Annotated[bool, BOOLEAN] = False
+    """Whether mail for `anna+lists` is put into anna's Maildir folder `.lists`, where she has one."""
     users: Annotated[
         tuple[str, ...] | None, many(words.USER, ["anna", "bert", "postmaster"], least=1, most=1_000_000, has_star=True)
     ]
@@ -205,11 +253,12 @@ class Deliver(Section):
             kind="table of lists of users",
             allowed='a table such as { info = ["anna"] }',
             example={"info": ["anna", "bert"]},
-            name=words.USER,
+            name=words.ALIAS,
             item=many(words.USER, least=1),
         ),
     ] = {}
-    """Other names, and the users or aliases of this domain who read what is sent to them."""
+    """Other names, and the users or aliases of this domain who read what is sent to them. `*` is for every name that is
+    not known."""
     postmaster: Annotated[str | None, words.USER] = None
     """The user who reads what is sent to postmaster, where no user or alias is called so. Default: the first user."""
 
@@ -275,7 +324,9 @@ class Call(Section):
     """How long each of these programs may take."""
     flush: Annotated[tuple[str, ...], many(words.HELD_ENTRY)] = ()
     """Domains held here whose mail goes out while the link is up; `*` is all of them, the entry `*` included."""
-    tls: Annotated[TlsLevel, choice(*TlsLevel, into=TlsLevel, example="opportunistic")] = TlsLevel.OPPORTUNISTIC
+    tls: Annotated[
+        TlsLevel, choice("off", "opportunistic", "required", "verify", into=TlsLevel, example="opportunistic")
+    ] = TlsLevel.OPPORTUNISTIC
     """Encryption towards the office: never; where offered; always; always and with a certificate that is trusted."""
     tls_pin: Annotated[tuple[str, ...], _PINS] = ()
     """The SHA-256 of the public key that the office must show, or several of which it must show one. `tls` has to be
@@ -305,6 +356,31 @@ class Admin(Section):
     """Where the page and its API are served."""
 
 
+class Dns(Section):
+    """How this host looks up names, for next hops by `mx`. Held domains with a next hop of their own need none."""
+
+    servers: Annotated[tuple[HostPort, ...], many(words.RESOLVER, ["127.0.0.1"], most=10)] = ()
+    """The resolvers, by address. Without it those of /etc/resolv.conf."""
+    validates: Annotated[bool | None, BOOLEAN] = None
+    """Whether they validate DNSSEC and nobody is on the way to them, so that their word is enough for DANE. Without it
+    that is taken to be so where all of them are on this host's loopback."""
+    timeout: Annotated[float, duration("1s", "2m", "10s")] = 10.0
+    """How long one question may take in all."""
+    mta_sts: Annotated[bool, BOOLEAN] = True
+    """Whether the policies of MTA-STS are asked for and heeded (RFC 8461)."""
+
+
+class Filter(Section):
+    """A filter that sees mail before it is taken in."""
+
+    rspamd: Annotated[str, words.URL]
+    """The address of an rspamd's worker for scans. When it does not answer, mail is answered 451 4.7.1."""
+    timeout: Annotated[float, duration("1s", "4m", "30s")] = 30.0
+    """How long it may take over one message."""
+    message_size: Annotated[int, size("1KB", "2GB", "10MB")] = 10 << 20
+    """The longest message that it is shown; a longer one is taken unseen."""
+
+
 Domain = Hold | Relay | Deliver | Reject
 """What is done with a domain's mail: an entry of `[domains]`."""
 ACTIONS: Mapping[str, type[Hold | Relay | Deliver | Reject]] = {
@@ -331,6 +407,8 @@ class Settings(Section):
     users: dict[Annotated[str, proofs.LOGIN_NAME], User] = {}
     relay: MayRelay = MayRelay()
     calls: dict[Annotated[str, words.NAME], Call] = {}
+    dns: Dns = Dns()
+    filter: Filter | None = None
     admin: Admin | None = None
 
     @property
@@ -346,6 +424,8 @@ SECTIONS: Mapping[str, type[Section]] = {
     "users": User,
     "relay": MayRelay,
     "calls": Call,
+    "dns": Dns,
+    "filter": Filter,
     "admin": Admin,
 }
 """The model of each table, but for `domains`: ACTIONS has those."""

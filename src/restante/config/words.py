@@ -11,12 +11,13 @@ import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from restante.calls.window import parse_expression
-from restante.config.forms import Unfit, UnfitFile, Value
+from restante.config.forms import Unfit, UnfitFile, Value, duration, many
 from restante.config.problems import Problem, shown, shown_path
 from restante.directory.entries import EVERY_OTHER, Grant, Network, Recipients
-from restante.model import ByMx, Caller, HostPort, Mailbox, NextHop, parse_next_hop
+from restante.model import Caller, HostPort, Mailbox, NextHop, parse_lmtp, parse_next_hop
 from restante.smtp.address import AddressError, DomainName, parse_domain
 from restante.smtp.node import parse_group
 
@@ -94,10 +95,7 @@ def _suggest_network(text: str) -> None:
 
 def parse_held_hop(text: str) -> NextHop:
     """Where a held domain's mail goes. Raises ValueError."""
-    hop = parse_next_hop(text)
-    if isinstance(hop, ByMx):
-        raise Unfit("not available yet")
-    return hop
+    return parse_next_hop(text)
 
 
 def parse_relay_hop(text: str) -> NextHop:
@@ -110,11 +108,32 @@ def parse_relay_hop(text: str) -> NextHop:
 
 def parse_mailboxes(text: str) -> str:
     """The kind of mailboxes. Raises ValueError."""
-    if text.startswith("lmtp:"):
-        raise Unfit("not available yet")
     if text != "maildir":
-        raise ValueError(text)
+        parse_lmtp(text)
     return text
+
+
+def parse_alias(text: str) -> str:
+    """The name of an alias, or `*`. Raises ValueError."""
+    return text if text == EVERY_OTHER else parse_user(text)
+
+
+def parse_url(text: str) -> str:
+    """The address of a service of HTTP, without a path. Raises ValueError."""
+    url = urlsplit(text)
+    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or url.path.strip("/"):
+        raise ValueError(text)
+    if url.username is not None or (url.port is not None and not url.port):
+        raise ValueError(text)
+    return text.rstrip("/")
+
+
+def parse_resolver(text: str) -> HostPort:
+    """The address of a resolver; its port is 53 where none is written. Raises ValueError."""
+    resolver = HostPort.parse(text, default_port=53)
+    if resolver.address is None:
+        raise Unfit("a name would have to be looked up")
+    return resolver
 
 
 def parse_reply_text(text: str) -> str:
@@ -222,8 +241,8 @@ ADMIN_ADDRESS = Value(
     parse=lambda text: HostPort.parse(text, default_port=8025),
 )
 HELD_HOP = Value(
-    kind='host, host:port, [v6]:port or "caller"',
-    allowed=f'{FINAL_HOST}, or "caller"',
+    kind='host, host:port, [v6]:port, "caller" or "mx"',
+    allowed=f'{FINAL_HOST}, "caller" or "mx"',
     example="192.0.2.25",
     parse=parse_held_hop,
 )
@@ -253,7 +272,20 @@ USER = Value(
     example="anna",
     parse=parse_user,
 )
-MAILBOXES = Value(kind='"maildir"', allowed='"maildir"', example="maildir", parse=parse_mailboxes)
+ALIAS = Value(kind='user or "*"', allowed=f'{USER.allowed}, or "*"', example="info", parse=parse_alias)
+MAILBOXES = Value(
+    kind='"maildir", lmtp:HOST:PORT or lmtp:/path',
+    allowed='"maildir", lmtp:HOST:PORT or lmtp:/path',
+    example="maildir",
+    parse=parse_mailboxes,
+)
+RESOLVER = Value(
+    kind="address or address:port", allowed="an address, or address:port", example="127.0.0.1", parse=parse_resolver
+)
+URL = Value(
+    kind="URL", allowed='a URL without a path such as "http://127.0.0.1:11333"', example="http://127.0.0.1:11333",
+    parse=parse_url,
+)  # fmt: skip
 REPLY_TEXT = Value(
     kind=f"text, at most {MAX_REPLY_TEXT} characters",
     allowed=f"one line of printable ASCII, at most {MAX_REPLY_TEXT} characters",
@@ -266,6 +298,7 @@ EXPRESSION = Value(
     example="0 14 * * *",
     parse=parse_expression,
 )
+RETRY = many(duration("10s", "7d"), ["1m", "5m", "15m", "1h"], least=1, most=100, is_set=False)
 ARGUMENT = Value(kind="text", allowed="a text that is not empty", example="pon", parse=parse_argument)
 LOGIN = Value(kind="text", allowed="a text on one line, not empty", example="test", parse=parse_login)
 FOLDER = Value(kind="path", allowed="the path of a folder", example="/var/lib/restante", parse=Path, is_file=True)

@@ -11,6 +11,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 
 from restante.directory.users import User
@@ -21,6 +22,8 @@ EVERY_OTHER = "*"
 """The name of the entry for domains that have none of their own."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+RETRY_SECONDS = (60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 3600.0)
+"""The waits between attempts where nothing else is said: a short first one heals a restart at the other end."""
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
@@ -108,6 +111,42 @@ class Recipients:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnLogin:
+    """Who we are at a next hop that takes logins; the password is the first line of the file."""
+
+    user: str
+    password_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long mail may wait (seconds in which this host runs), and when its sender is told that it does."""
+
+    expire: float = 432_000.0
+    contacts: int = 0
+    """How many times it must have been offered besides."""
+    warn_after: float | None = None
+    """Its sender is told once that it is late."""
+    contact: tuple[str, ...] = ()
+    """When its site is expected, as cron expressions in local time; after one that was missed its sender is told."""
+    grace: float = 3600.0
+    """How much later than that a contact may come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How much may wait for a held domain; None is no limit."""
+
+    octets: int | None = None
+    items: int | None = None
+
+
+NO_QUOTA = Quota()
+HELD_RETENTION = Retention(expire=2_592_000.0, contacts=3)
+RELAY_RETENTION = Retention(warn_after=14_400.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """Mail waits here until somebody with a grant asks for it."""
 
@@ -122,6 +161,13 @@ class Held:
     tls: str = "opportunistic"
     tls_pin: tuple[str, ...] = ()
     """Keys of which the next hop must show one."""
+    login: OwnLogin | None = None
+    retention: Retention = HELD_RETENTION
+    quota: Quota = NO_QUOTA
+    largest: int | None = None
+    """Octets of the longest message that leaves without somebody's word; a longer one is frozen when it comes."""
+    unknown_for: float = 86_400.0
+    """Seconds for which a recipient that the site has refused is refused here; where there is no list."""
     owners: frozenset[str] = frozenset()
     """The users whose own domain this is: they may release it too. Directory fills it in."""
 
@@ -135,6 +181,14 @@ class Relayed:
     tls: str = "opportunistic"
     tls_pin: tuple[str, ...] = ()
     """Keys of which the next hop must show one."""
+    login: OwnLogin | None = None
+    retention: Retention = RELAY_RETENTION
+    retry: tuple[float, ...] = RETRY_SECONDS
+    """Seconds between attempts; the last again and again."""
+    connections: int = 20
+    """To the hosts of one destination by MX."""
+    rate: int | None = None
+    """Messages a minute to one destination."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +200,12 @@ class Delivered:
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     postmaster: str = "postmaster"
     """The user who reads what is sent to postmaster (RFC 5321 §4.5.1)."""
+    lmtp: HostPort | Path | None = None
+    """The mail store that takes it; None: Maildirs here."""
+    quota: int | None = None
+    """Octets that each Maildir may hold."""
+    tag_folders: bool = False
+    """Whether a tag that is the name of a folder of the user's leads there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ class TlsLevel(StrEnum):
     """With any certificate, or not at all."""
     VERIFY = "verify"
     """With a certificate that this system trusts for the peer's name, or not at all."""
+    DANE = "dane"
+    """With what the peer's TLSA records say (RFC 7672), or not at all."""
 
     @property
     def may_be_clear(self) -> bool:

@@ -1,0 +1,1 @@
+"""What looks at mail before it is taken in: a filter's verdict on one message."""
