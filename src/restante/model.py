@@ -14,11 +14,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NewType
 
+import msgspec
+
 from restante.smtp.address import AddressError, DomainName, Mailbox, parse_domain
 from restante.smtp.command import Body, MailParameters, Notify, RcptParameters, Ret
 from restante.smtp.node import IPAddress
+from restante.smtp.wishes import ByMode
 
-__all__ = ["Body", "DomainName", "IPAddress", "MailParameters", "Mailbox", "Notify", "RcptParameters", "Ret"]
+__all__ = ["Body", "ByMode", "DomainName", "IPAddress", "MailParameters", "Mailbox", "Notify", "RcptParameters", "Ret"]
 
 MessageId = NewType("MessageId", int)
 """53 bits: milliseconds since 2020 and a sequence. Greater is later."""
@@ -122,8 +125,24 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
-class Envelope:
-    """What MAIL and RCPT said. `reverse_path` None is `<>`. One item's envelope has recipients of one domain only."""
+class DeliverBy:
+    """By when a message is to be delivered (RFC 2852), as a wall time. `trace`: each hop reports that it passed."""
+
+    at: float
+    mode: ByMode
+    trace: bool = False
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the message goes back when its time is over."""
+        return self.mode is ByMode.RETURN
+
+
+class Envelope(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What MAIL and RCPT said. `reverse_path` None is `<>`. One item's envelope has recipients of one domain only.
+
+    `requiretls` is RFC 8689's tag. Another one of it is made by msgspec.structs.replace().
+    """
 
     reverse_path: Mailbox | None
     recipients: tuple[Recipient, ...]
@@ -131,6 +150,16 @@ class Envelope:
     smtputf8: bool = False
     ret: Ret | None = None
     envid: str | None = None
+    requiretls: bool = False
+    deliver_by: DeliverBy | None = None
+    warned: bool = False
+    """Whether its sender was told that it is late."""
+    since: MessageId | None = None
+    """Where an operator has sent it elsewhere: an id of that moment; it is as old as a message of that id."""
+
+    def is_over(self, now: float) -> bool:
+        """Whether its time is over, and it is to go back, at that wall time (RFC 2852)."""
+        return self.deliver_by is not None and self.deliver_by.is_final and self.deliver_by.at <= now
 
 
 class ItemState(StrEnum):
@@ -175,6 +204,11 @@ class Item:
     def message(self) -> MessageId:
         """The message it belongs to."""
         return message_of(self.id)
+
+    @property
+    def since(self) -> MessageId:
+        """From when on it waits where it waits: the id of its message, or one of that moment."""
+        return self.envelope.since or self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +364,7 @@ class ReleaseView:
 
     number: int
     domain: str
-    """The directory's entry that it releases: a domain, or `*`."""
+    """The destination that it releases: an entry's name, a domain or `*`; by MX, the recipient domain."""
     requester: str
     target: str
     progress: Progress

@@ -100,7 +100,7 @@ class Talker:
         self.events.append(event)
         match event:
             case Greeted(verb=verb, name=name):
-                keywords = self.features.keywords(authenticated=self.engine.authenticated) if verb == "EHLO" else ()
+                keywords = self.features.keywords(authenticated=self.engine.authenticated) if verb != "HELO" else ()
                 lines = (self.features.hostname, *keywords)
                 self._answer(name, Reply(250, lines[-1], more=lines[:-1]))
             case TransactionOpened(reverse_path=path):

@@ -24,6 +24,7 @@ from restante.smtp.command import (
     parse_response,
     split_line,
 )
+from restante.smtp.wishes import By, ByMode
 
 ANN = Mailbox.parse("ann@far.example")
 
@@ -71,6 +72,11 @@ def test_a_line_that_is_no_text_is_no_command(line: bytes) -> None:
         ("FROM:<ann@far.example> ENVID=" + "x" * 100, MailParameters(envid="x" * 100)),
         ("FROM:<ann@far.example> AUTH=<>", MailParameters()),
         ("FROM:<ann@far.example> auth=e+3Dmc2@example.com SIZE=7", MailParameters(size=7)),
+        ("FROM:<ann@far.example> requiretls SIZE=7", MailParameters(size=7, requiretls=True)),
+        ("FROM:<ann@far.example> BY=120;R", MailParameters(by=By(120, ByMode.RETURN))),
+        ("FROM:<ann@far.example> by=-5;nt", MailParameters(by=By(-5, ByMode.NOTIFY, trace=True))),
+        ("FROM:<ann@far.example> MT-PRIORITY=-9", MailParameters(priority=-9)),
+        ("FROM:<ann@far.example> mt-priority=0 BY=+7;N", MailParameters(by=By(7, ByMode.NOTIFY), priority=0)),
     ],
 )
 def test_parameters_of_mail(argument: str, parameters: MailParameters) -> None:
@@ -128,6 +134,17 @@ def test_parameters_of_rcpt(argument: str, parameters: RcptParameters) -> None:
         ("FROM:<ann@far.example> AUTH=" + "x" * 501, 501, "5.5.4"),
         ("FROM:<ann@far.example> NOTIFY=NEVER", 555, "5.5.4"),
         ("FROM:<ann@far.example> HOLDFOR=60", 555, "5.5.4"),
+        ("FROM:<ann@far.example> REQUIRETLS=", 501, "5.5.4"),
+        ("FROM:<ann@far.example> REQUIRETLS=yes", 501, "5.5.4"),
+        ("FROM:<ann@far.example> REQUIRETLS requiretls", 501, "5.5.4"),
+        ("FROM:<ann@far.example> BY", 501, "5.5.4"),
+        ("FROM:<ann@far.example> BY=60", 501, "5.5.4"),
+        ("FROM:<ann@far.example> BY=0;R", 501, "5.5.4"),
+        ("FROM:<ann@far.example> BY=-1;RT", 501, "5.5.4"),
+        ("FROM:<ann@far.example> BY=60;R BY=60;R", 501, "5.5.4"),
+        ("FROM:<ann@far.example> MT-PRIORITY", 501, "5.5.2"),
+        ("FROM:<ann@far.example> MT-PRIORITY=10", 501, "5.5.2"),
+        ("FROM:<ann@far.example> MT-PRIORITY=1 MT-PRIORITY=1", 501, "5.5.2"),
         ("FROM:<ann>", 501, "5.1.7"),
         ("FROM:<@a.example:ann@far.example>", 501, "5.1.7"),
         ("FROM:<ann@far.example:25>", 501, "5.1.7"),

@@ -13,7 +13,7 @@ from restante.smtp.command import MAX_COMMAND_LINE
 from restante.smtp.events import ContentEnded, RecipientNamed, ReleaseAsked, TransactionDropped, TransactionOpened
 from restante.smtp.reply import SHUTTING_DOWN, TOO_LARGE, Reply
 from restante.smtp.server import MAX_ERRORS, ServerEngine
-from restante.smtp.services import RULES, UNSUPPORTED, VERBS, Features, Stage
+from restante.smtp.services import LISTENING, RULES, UNSUPPORTED, VERBS, Features, Stage
 
 GREETED = """
     C: HELO client.example
@@ -54,7 +54,9 @@ def test_a_message_is_taken() -> None:
         S: 250-DSN
         S: 250-SMTPUTF8
         S: 250-CHUNKING
-        S: 250 BINARYMIME
+        S: 250-BINARYMIME
+        S: 250-DELIVERBY
+        S: 250 MT-PRIORITY MIXER
         C: MAIL FROM:<ann@far.example> SIZE=30 BODY=8BITMIME
         S: 250 2.1.0 Sender OK
         C: RCPT TO:<anna@test.example>
@@ -184,6 +186,7 @@ WAY_TO: dict[Stage, str] = {
 ARGUMENTS = {
     "EHLO": "client.example",
     "HELO": "client.example",
+    "LHLO": "client.example",
     "MAIL": "FROM:<ann@far.example>",
     "RCPT": "TO:<anna@test.example>",
     "BDAT": "0",
@@ -228,24 +231,25 @@ def at_stage(stage: Stage) -> Talker:
 @pytest.mark.parametrize("verb", sorted(VERBS))
 @pytest.mark.parametrize("stage", WAY_TO)
 def test_every_command_in_every_stage(stage: Stage, verb: str) -> None:
-    """As the table says, or 503 5.5.1 and nothing has changed; what is not implemented is 502 everywhere."""
+    """As the table says, or 503 5.5.1 and nothing has changed; what is not implemented is 502, LMTP's greeting 500."""
     talker = at_stage(stage)
     line = f"{verb} {ARGUMENTS.get(verb, '')}".rstrip()
     code, then = ANSWERS.get((stage, verb), (503, stage))
     if verb in UNSUPPORTED | {"ATRN"}:
         code = 502
+    if verb == "LHLO":
+        code = 500
     heard = talker.say(f"{line}\r\n".encode()).decode()
     assert heard.startswith(str(code)), heard
     assert talker.engine.stage is then
-    if code in (502, 503):
+    if code in (500, 502, 503):
         assert heard[4:10] == "5.5.1 "
 
 
 def test_the_rules_are_all_told() -> None:
     """No row of RULES that the table here does not have, and none more."""
-    assert set(RULES) - {(Stage.READY, "ATRN")} == {key for key, (code, _) in ANSWERS.items() if code != 503}, (
-        "ATRN is not of this service"
-    )
+    of_others = {(Stage.READY, "ATRN"), *((stage, "LHLO") for stage in LISTENING)}
+    assert set(RULES) - of_others == {key for key, (code, _) in ANSWERS.items() if code != 503}
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS - {"ETRN", "STARTTLS"}))
@@ -949,6 +953,12 @@ def test_a_bad_parameter_refuses_its_command_alone() -> None:
         S: 501 5.5.4 Bad value for RET
         C: MAIL FROM:<ann@far.example> RET=FULL RET=FULL
         S: 501 5.5.4 Parameter RET is given twice
+        C: MAIL FROM:<ann@far.example> BY=0;R
+        S: 501 5.5.4 Bad value for BY
+        C: MAIL FROM:<ann@far.example> MT-PRIORITY=+3
+        S: 501 5.5.2 MT-PRIORITY is a whole number from -9 to 9
+        C: MAIL FROM:<ann@far.example> MT-PRIORITY=1 MT-PRIORITY=1
+        S: 501 5.5.2 Parameter MT-PRIORITY is given twice
         C: MAIL FROM:<ann@far.example> FOO=bar BAZ
         S: 555 5.5.4 Parameters not recognized or not implemented: FOO, BAZ
         C: MAIL FROM:<ann@far.example>
@@ -963,6 +973,33 @@ def test_a_bad_parameter_refuses_its_command_alone() -> None:
         S: 554 5.5.1 No valid recipients
         """,
     )
+
+
+def test_requiretls_is_taken_inside_tls_alone() -> None:
+    """RFC 8689 §2: in clear it has promised what is broken already; the refusal is of that MAIL alone."""
+    talk(
+        Talker,
+        f"""
+        {GREETED}
+        C: MAIL FROM:<ann@far.example> REQUIRETLS
+        S: 530 5.7.10 REQUIRETLS is only for what comes by TLS
+        C: MAIL FROM:<ann@far.example>
+        S: 250 2.1.0 Sender OK
+        """,
+    )
+    talker = talk(
+        partial(Talker, Features("office.example", SIZE, encrypted=True)),
+        """
+        C: HELO far.example
+        S: 250 office.example
+        C: MAIL FROM:<ann@far.example> REQUIRETLS=yes
+        S: 501 5.5.4 Bad value for REQUIRETLS
+        C: MAIL FROM:<ann@far.example> REQUIRETLS
+        S: 250 2.1.0 Sender OK
+        """,
+    )
+    assert isinstance(opened := talker.events[-1], TransactionOpened)
+    assert opened.parameters.requiretls
 
 
 # STARTTLS

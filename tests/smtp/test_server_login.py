@@ -257,7 +257,9 @@ def test_auth_once_and_between_transactions() -> None:
         S: 250-DSN
         S: 250-SMTPUTF8
         S: 250-CHUNKING
-        S: 250 BINARYMIME
+        S: 250-BINARYMIME
+        S: 250-DELIVERBY
+        S: 250 MT-PRIORITY MIXER
         C: AUTH LOGIN
         S: 503 5.5.1 Bad sequence of commands
         """,
@@ -562,7 +564,9 @@ def test_a_turned_session_has_mail_and_no_rights() -> None:
         S: 250-DSN
         S: 250-SMTPUTF8
         S: 250-CHUNKING
-        S: 250 BINARYMIME
+        S: 250-BINARYMIME
+        S: 250-DELIVERBY
+        S: 250 MT-PRIORITY MIXER
         C: AUTH PLAIN
         S: 502 5.5.1 Command not implemented
         C: ETRN test.example

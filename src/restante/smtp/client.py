@@ -469,7 +469,7 @@ class ClientEngine:
             self._writing = None
         self._ahead_messages -= 1
         self._ahead_octets -= transaction.outgoing.size
-        return Finished(transaction.key, transaction.results(reply))
+        return Finished(transaction.key, transaction.results(reply), transaction.refused_by_name)
 
 
 def _is_last(asked: Asked, transaction: Sending, reply: Reply) -> bool:

@@ -66,10 +66,14 @@ class ContentWanted:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A transaction is over: a reply for each of its recipients, in their order; 2yz means that it was taken."""
+    """A transaction is over: a reply for each of its recipients, in their order; 2yz means that it was taken.
+
+    `refused_by_name`: which of the replies, from 0, answered RCPT and not what stands before or behind it.
+    """
 
     key: Hashable
     replies: tuple[Reply, ...]
+    refused_by_name: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,6 @@
-"""A line to a command, and its parameters (RFC 5321 §4.1.1.2-3, 1870, 6152, 3030, 6531, 3461, 4954, 2645).
+"""A line to a command, and its parameters (RFC 5321 §4.1.1.2-3).
+
+Of extensions: RFC 1870, 6152, 3030, 6531, 3461, 4954, 2645, 2852, 6710, 8689.
 
 Everything is parsed here, once; what does not make sense raises CommandError with the reply that it deserves.
 Only parameters of extensions that restante offers are taken; any other gets 555 5.5.4 (RFC 5321 §4.1.1.11).
@@ -23,6 +25,7 @@ from restante.smtp.address import (
 )
 from restante.smtp.exchange import decode
 from restante.smtp.reply import Reply
+from restante.smtp.wishes import By, parse_by, parse_priority
 
 MAX_COMMAND_LINE = 2048  # RFC 5321 §4.5.3.1.4: 512 and more for each extension's parameters
 _PATH = re.compile(r'[ \t]*(<(?:"(?:[^"\\]|\\.)*"|[^>"])*>)(?:[ \t]+(.*))?', re.DOTALL)
@@ -73,6 +76,9 @@ class MailParameters:
     smtputf8: bool = False
     ret: Ret | None = None
     envid: str | None = None
+    requiretls: bool = False
+    by: By | None = None
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +211,8 @@ def _path_and_parameters(argument: str, keyword: str) -> tuple[str, dict[str, st
         name, equals, value = word.partition("=")
         name = name.upper()
         if name in given:
-            raise CommandError(Reply(501, f"Parameter {_one_line(ValueError(name))} is given twice", "5.5.4"))
+            status = "5.5.2" if name == "MT-PRIORITY" else "5.5.4"  # RFC 6710 §4.1
+            raise CommandError(Reply(501, f"Parameter {_one_line(ValueError(name))} is given twice", status))
         given[name] = value if equals else None
     return match[1], given
 
@@ -232,12 +239,35 @@ def _mail_parameters(given: dict[str, str | None]) -> MailParameters:
         submitter = given.pop("AUTH") or ""
         if submitter != "<>" and not (submitter and len(submitter) <= 500 and _XTEXT.fullmatch(submitter)):
             raise _bad_value("AUTH")
-    smtputf8 = "SMTPUTF8" in given
-    if given.pop("SMTPUTF8", None) is not None:
-        raise _bad_value("SMTPUTF8")
+    smtputf8 = _flag("SMTPUTF8", given)
+    requiretls = _flag("REQUIRETLS", given)
+    by = _by(given.pop("BY")) if "BY" in given else None
+    priority = _priority(given.pop("MT-PRIORITY")) if "MT-PRIORITY" in given else None
     if given:
         raise _unknown(given)
-    return MailParameters(size, body, smtputf8, ret, envid)
+    return MailParameters(size, body, smtputf8, ret, envid, requiretls, by, priority)
+
+
+def _flag(name: str, given: dict[str, str | None]) -> bool:
+    """Whether a parameter without a value was given."""
+    is_given = name in given
+    if given.pop(name, None) is not None:
+        raise _bad_value(name)
+    return is_given
+
+
+def _by(value: str | None) -> By:
+    try:
+        return parse_by(value or "")
+    except ValueError:
+        raise _bad_value("BY") from None
+
+
+def _priority(value: str | None) -> int:
+    try:
+        return parse_priority(value or "")
+    except ValueError:
+        raise CommandError(reply.BAD_PRIORITY) from None
 
 
 def _size(value: str | None) -> int:

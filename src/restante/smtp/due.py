@@ -8,17 +8,18 @@ from restante.smtp.reply import Reply
 
 
 class Promise:
-    """A reply that will be known later. settle() it once; then ask data_to_send() again."""
+    """A reply that will be known later, and is said so many times. settle() it once; then ask data_to_send() again."""
 
-    __slots__ = ("encoded",)
+    __slots__ = ("_times", "encoded")
 
-    def __init__(self) -> None:
+    def __init__(self, times: int = 1) -> None:
+        self._times = times
         self.encoded: bytes | None = None
 
     def settle(self, answer: Reply) -> None:
         """Gives the reply."""
         assert self.encoded is None, "settled twice"
-        self.encoded = bytes(answer)
+        self.encoded = bytes(answer) * self._times
 
 
 class Due(deque[bytes | Promise]):

@@ -13,7 +13,7 @@ from restante.smtp.node import Node
 
 @dataclass(frozen=True, slots=True)
 class Greeted:
-    """EHLO or HELO."""
+    """EHLO or HELO, or LMTP's LHLO."""
 
     verb: str
     name: str

@@ -9,6 +9,8 @@ from restante.smtp.offer import Outgoing
 from restante.smtp.reply import Reply
 from restante.smtp.stuffer import ContentStuffer
 
+_NOBODY: frozenset[int] = frozenset()
+
 
 class Sending:
     """One transaction on its way, with the replies so far."""
@@ -49,6 +51,13 @@ class Sending:
     def is_wanted(self) -> bool:
         """Whether anybody takes it, as far as known."""
         return self.mail is not None and self.mail.is_positive and self.taken > 0
+
+    @property
+    def refused_by_name(self) -> frozenset[int]:
+        """The recipients, from 0, whose RCPT was refused after MAIL was taken."""
+        if self.taken == len(self.rcpts) or self.mail is None or not self.mail.is_positive:
+            return _NOBODY
+        return frozenset(number for number, reply in enumerate(self.rcpts) if not reply.is_positive)
 
     def results(self, last: Reply) -> tuple[Reply, ...]:
         """A reply for each recipient, where `last` answered the content or what there was of it."""

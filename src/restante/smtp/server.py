@@ -49,7 +49,7 @@ from restante.smtp.services import PROFILES, Features, Service, Stage, table
 from restante.smtp.transaction import Chunk, Transaction
 
 # found once: a member of an Enum takes Python 3.11 longer than all else that is done to choose a branch
-_READY, _OPENED, _CONTENT = Stage.READY, Stage.OPENED, Stage.CONTENT
+_READY, _OPENED, _ADDRESSED, _CONTENT = Stage.READY, Stage.OPENED, Stage.ADDRESSED, Stage.CONTENT
 _AUTHENTICATING, _TURNED, _CLOSED = Stage.AUTHENTICATING, Stage.TURNED, Stage.CLOSED
 
 MAX_ERRORS = 200  # bad commands in one session, after which it is closed
@@ -79,6 +79,7 @@ class ServerEngine:
         self._ended = False
         self._errors = 0
         self._handlers = _handlers(features.service, tls_first=features.tls_first)
+        self._says_each = PROFILES[features.service].says_each
 
     # what the caller does
 
@@ -104,7 +105,8 @@ class ServerEngine:
 
     def greet(self) -> None:
         """Says 220."""
-        self._due.append(f"220 {self.features.hostname} ESMTP restante\r\n".encode())
+        protocol = PROFILES[self.features.service].protocol
+        self._due.append(f"220 {self.features.hostname} {protocol} restante\r\n".encode())
 
     def receive(self, data: bytes) -> None:
         """Takes what the peer sent, cut anywhere. After the end of the session it is not looked at."""
@@ -130,13 +132,13 @@ class ServerEngine:
         if is_for_mail and not answer.is_positive:
             self._refuse(answer)
         else:
-            self._say(answer)
+            self._say(answer, self._times if self._ended else 1)
         self._decided(positive=answer.is_positive)
 
     def answer_later(self) -> Promise:
         """Promises the answer to ContentEnded; the session goes on as the stage is the same after any answer."""
         assert self._ended, "only the answer to content can be promised"
-        promise = Promise()
+        promise = Promise(self._times)
         self._due.append(promise)
         self._decided(positive=True)
         return promise
@@ -203,8 +205,16 @@ class ServerEngine:
             self._open = then
         return event
 
-    def _say(self, answer: Reply) -> None:
-        self._due.append(bytes(answer))
+    def _say(self, answer: Reply, times: int = 1) -> None:
+        self._due.append(bytes(answer) * times)
+
+    @property
+    def _times(self) -> int:
+        """How often content that has ended is answered: once, or for each recipient, where the service does so."""
+        if not self._says_each:
+            return 1
+        assert self._transaction is not None
+        return self._transaction.recipients
 
     def _refuse(self, refusal: Reply) -> None:
         self._errors += 1
@@ -224,7 +234,10 @@ class ServerEngine:
             self._stage = _READY
         elif positive:
             self._stage = self._open
-            if self._stage is _OPENED:
+            if self._stage is _ADDRESSED:
+                assert self._transaction is not None
+                self._transaction.recipients += 1
+            elif self._stage is _OPENED:
                 self._transaction = Transaction(self.features.size, binary=self._binary)
             elif self._stage is _READY:
                 self._transaction = None
@@ -233,7 +246,7 @@ class ServerEngine:
     # commands
 
     def greeted(self, verb: str, argument: str) -> Event:
-        """EHLO and HELO; an open transaction ends only if the greeting is accepted (RFC 5321 §4.1.4)."""
+        """EHLO, HELO and LHLO; an open transaction ends only if the greeting is accepted (RFC 5321 §4.1.4)."""
         if not argument or not argument.isprintable():
             raise CommandError(Reply(501, f"Syntax: {verb} hostname", "5.5.4"))
         return Greeted(verb, argument)
@@ -243,6 +256,8 @@ class ServerEngine:
         reverse_path, parameters = parse_mail(argument)
         if parameters.size is not None and parameters.size > self.features.size:
             raise CommandError(reply.TOO_LARGE)
+        if parameters.requiretls and not self.features.encrypted:
+            raise CommandError(reply.REQUIRETLS_IN_CLEAR)
         self._smtputf8 = parameters.smtputf8
         self._binary = parameters.body is Body.BINARY
         return TransactionOpened(reverse_path, parameters)
@@ -425,6 +440,7 @@ def _refuse(refusal: Reply, engine: ServerEngine, argument: str) -> None:  # noq
 HANDLERS: Mapping[str, Handler] = {
     "EHLO": lambda engine, argument: engine.greeted("EHLO", argument),
     "HELO": lambda engine, argument: engine.greeted("HELO", argument),
+    "LHLO": lambda engine, argument: engine.greeted("LHLO", argument),
     "STARTTLS": ServerEngine.starttls,
     "AUTH": ServerEngine.auth,
     "ETRN": ServerEngine.etrn,

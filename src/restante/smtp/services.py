@@ -39,6 +39,8 @@ class Service(StrEnum):
     """Mail from users, who log in first (RFC 6409)."""
     ODMR = "odmr"
     """Mail to customers, who log in and turn the connection round (RFC 2645); no mail is taken."""
+    LMTP = "lmtp"
+    """Mail from a server beside this one, which hears of each recipient (RFC 2033)."""
     TURNED = "turned"
     """Mail from an office, on a connection that our ATRN has turned round."""
 
@@ -50,6 +52,12 @@ class Profile:
     keywords: tuple[str, ...]
     verbs: frozenset[str]
     login_for: frozenset[str] = frozenset()
+    protocol: str = "ESMTP"
+    """As the greeting, and with RFC 3848's letters the Received field, has it."""
+    no_recipients: Reply = reply.NO_RECIPIENTS
+    """The answer to DATA and BDAT where no recipient was taken."""
+    says_each: bool = False
+    """Whether the answer to content is said once for each recipient that was taken (RFC 2033 §4.2)."""
 
     @property
     def help(self) -> Reply:
@@ -57,22 +65,34 @@ class Profile:
         return Reply(214, f"Commands: {' '.join(sorted(self.verbs))}", "2.0.0")
 
 
-BEFORE_TLS = frozenset({"EHLO", "HELO", "NOOP", "RSET", "QUIT", "STARTTLS"})
-"""What may come before TLS where TLS comes first; every service has these."""
+_ALWAYS = frozenset({"NOOP", "RSET", "QUIT", "STARTTLS"})
+_SMTP = _ALWAYS | {"EHLO", "HELO"}
+_LMTP = _ALWAYS | {"LHLO"}
+GREETINGS = frozenset({"EHLO", "HELO", "LHLO"})
+BEFORE_TLS = _SMTP | _LMTP
+"""What may come before TLS where TLS comes first; every service has these, each with its own greetings."""
 _MAIL = frozenset({"MAIL", "RCPT", "DATA", "BDAT", "VRFY", "HELP"})
-_EXTENSIONS = ("ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "SMTPUTF8", "CHUNKING", "BINARYMIME")
+_WISHES = ("MT-PRIORITY", "REQUIRETLS")
+_EXTENSIONS = ("ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "SMTPUTF8", "CHUNKING", "BINARYMIME", "DELIVERBY", *_WISHES)
 
 PROFILES: Mapping[Service, Profile] = {
     Service.MX: Profile(
-        ("PIPELINING", "SIZE", "ETRN", "STARTTLS", "AUTH", *_EXTENSIONS), BEFORE_TLS | _MAIL | {"ETRN", "AUTH"}
+        ("PIPELINING", "SIZE", "ETRN", "STARTTLS", "AUTH", *_EXTENSIONS), _SMTP | _MAIL | {"ETRN", "AUTH"}
     ),
     Service.SUBMISSION: Profile(
-        ("PIPELINING", "SIZE", "STARTTLS", "AUTH", *_EXTENSIONS), BEFORE_TLS | _MAIL | {"AUTH"}, frozenset({"MAIL"})
+        ("PIPELINING", "SIZE", "STARTTLS", "AUTH", *_EXTENSIONS), _SMTP | _MAIL | {"AUTH"}, frozenset({"MAIL"})
     ),
     Service.ODMR: Profile(
-        ("ATRN", "STARTTLS", "AUTH", "ENHANCEDSTATUSCODES"), BEFORE_TLS | {"AUTH", "ATRN"}, frozenset({"ATRN"})
+        ("ATRN", "STARTTLS", "AUTH", "ENHANCEDSTATUSCODES"), _SMTP | {"AUTH", "ATRN"}, frozenset({"ATRN"})
     ),
-    Service.TURNED: Profile(("PIPELINING", "SIZE", "STARTTLS", *_EXTENSIONS), BEFORE_TLS | _MAIL),
+    Service.LMTP: Profile(
+        ("PIPELINING", "SIZE", "STARTTLS", *(word for word in _EXTENSIONS if word != "DELIVERBY")),
+        _LMTP | _MAIL,
+        protocol="LMTP",
+        no_recipients=reply.BAD_SEQUENCE,  # RFC 2033 §4.2
+        says_each=True,
+    ),
+    Service.TURNED: Profile(("PIPELINING", "SIZE", "STARTTLS", *_EXTENSIONS), _SMTP | _MAIL),
 }
 
 LISTENING = (Stage.CONNECTED, Stage.READY, Stage.OPENED, Stage.ADDRESSED, Stage.CHUNKING)
@@ -94,7 +114,7 @@ RULES: Mapping[tuple[Stage, str], Stage | Reply] = {
     (Stage.CHUNKING, "BDAT"): Stage.CONTENT,
     (Stage.CONNECTED, "RSET"): Stage.CONNECTED,
     **{(stage, "RSET"): Stage.READY for stage in LISTENING if stage is not Stage.CONNECTED},
-    **{(stage, verb): Stage.READY for stage in LISTENING for verb in ("EHLO", "HELO")},
+    **{(stage, verb): Stage.READY for stage in LISTENING for verb in sorted(GREETINGS)},
     **{(stage, verb): stage for stage in LISTENING for verb in ("NOOP", "VRFY", "HELP")},
     **{(stage, "QUIT"): Stage.CLOSED for stage in LISTENING},
 }
@@ -115,14 +135,15 @@ def table(
 
     def outcome(stage: Stage, verb: str) -> Stage | Reply:
         if verb not in profile.verbs:
-            return reply.NOT_IMPLEMENTED
+            return reply.OTHER_GREETING if verb in GREETINGS else reply.NOT_IMPLEMENTED
         if tls_first and verb not in BEFORE_TLS:
             return reply.TLS_FIRST
         if verb in profile.login_for and not authenticated:
             return reply.LOGIN_FIRST
         if verb == "AUTH" and authenticated:  # RFC 4954 §4: once in a session
             return reply.BAD_SEQUENCE
-        return RULES.get((stage, verb), reply.BAD_SEQUENCE)
+        outcome = RULES.get((stage, verb), reply.BAD_SEQUENCE)
+        return profile.no_recipients if outcome is reply.NO_RECIPIENTS else outcome
 
     return {(stage, verb): outcome(stage, verb) for stage in LISTENING for verb in sorted(VERBS)}
 
@@ -132,6 +153,7 @@ class Features:
     """What a listener offers in this state of a connection. `size` is the largest content in octets.
 
     `starttls`: TLS can be had, and is not on. `tls_first`: it must come before anything that matters, and is not on.
+    `encrypted`: it is on.
     `auth`: the SASL mechanisms that may be used in this state, in the order in which they are told.
     """
 
@@ -141,6 +163,7 @@ class Features:
     starttls: bool = False
     tls_first: bool = False
     auth: tuple[str, ...] = ()
+    encrypted: bool = False
 
     def keywords(self, *, authenticated: bool = False) -> tuple[str, ...]:
         """The EHLO keywords, in the order in which they are told."""
@@ -148,5 +171,7 @@ class Features:
             "SIZE": f"SIZE {self.size}",
             "STARTTLS": "STARTTLS" if self.starttls else "",
             "AUTH": "" if authenticated or self.tls_first or not self.auth else f"AUTH {' '.join(self.auth)}",
+            "MT-PRIORITY": "MT-PRIORITY MIXER",  # its default policy (RFC 6710 §3)
+            "REQUIRETLS": "REQUIRETLS" if self.encrypted else "",  # RFC 8689 §2: only inside TLS
         }
         return tuple(filter(None, (told.get(word, word) for word in PROFILES[self.service].keywords)))

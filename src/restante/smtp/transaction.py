@@ -24,12 +24,14 @@ class Chunk:
 class Transaction:
     """What dies together with a transaction. `limit`: octets of content; `binary`: line ends mean nothing in it."""
 
-    __slots__ = ("_check", "_left", "decoder", "refusal")
+    __slots__ = ("_check", "_left", "decoder", "recipients", "refusal")
 
     def __init__(self, limit: int, *, binary: bool) -> None:
         self._check = None if binary else LineEnds()
         self._left = limit
         self.decoder = DataDecoder()
+        self.recipients = 0
+        """How many RCPT were accepted."""
         self.refusal: Reply | None = None
 
     def arrived(self, data: bytes) -> ContentArrived | None:
