@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from restante.model import DomainName, Envelope, Item, ItemId, Mailbox, Order, Recipient, item_id
-from restante.spool.spool import INLINE_LIMIT, Arrival, Spool
+from restante.spool.spool import INLINE_LIMIT, Arrival, Due, Spool
 from restante.store.disk import Disk
 from restante.store.sqlite import open_spool, open_spool_apart
 
@@ -109,10 +109,10 @@ async def claimed(
     release: int = 1,
     limit: int = 1000,
     order: Order = Order.PRIORITY,
-    due_by: float | None = None,
+    due: Due | None = None,
 ) -> list[ItemId]:
     """The ids that a claim gives."""
-    return ids(await spool.claim(domains or (A,), order, limit, release, due_by=due_by))
+    return ids(await spool.claim(domains or (A,), order, limit, release, due=due))
 
 
 def ids(items: Sequence[Item]) -> list[ItemId]:

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from tests.contract.engines import NOW, A, B, Engine, arrival, claimed, envelope, ids, octets, put, whole
 
 from restante.model import (
+    ByMode,
+    DeliverBy,
     DomainName,
     Envelope,
     ItemId,
     ItemState,
     Mailbox,
+    MessageId,
     Notify,
     Order,
     Recipient,
     Waiting,
+    item_id,
     message_of,
 )
 from restante.smtp.command import Body, Ret
-from restante.spool.spool import INLINE_LIMIT, Arrival, ContentDamage, Filter, Settlement, Spool
+from restante.spool.spool import INLINE_LIMIT, Arrival, ContentDamage, Due, Filter, Settlement, Spool
 
 LARGE = octets(INLINE_LIMIT * 9 + 7)
 NOBODY = DomainName("nobody.example")
@@ -50,6 +56,8 @@ async def test_what_was_accepted_is_there_after_an_end(engine: Engine) -> None:
         smtputf8=True,
         ret=Ret.HDRS,
         envid="x+2By",
+        requiretls=True,
+        deliver_by=DeliverBy(NOW + 90.5, ByMode.RETURN, trace=True),
     )
     await spool.accept(Arrival(message, b"hello\r\n", 7, [(A, given)], NOW + 0.25, 3))
     spool = await reopened(engine, spool)
@@ -285,14 +293,30 @@ async def test_only_what_is_due_is_claimed(spool: Spool) -> None:
     early, late, fresh = await put(spool), await put(spool), await put(spool)
     await claimed(spool, limit=2)
     await spool.settle([_left(early, NOW + 100), _left(late, NOW + 200)])
-    assert await spool.due([A], NOW) == 0.0
-    assert await claimed(spool, release=2, due_by=NOW) == [fresh]
-    assert await spool.due([A, NOBODY], NOW) == NOW + 100
-    assert await claimed(spool, release=2, due_by=NOW + 150) == [early]
-    assert await spool.due([A], NOW) == NOW + 200
+    assert await spool.due([A]) == 0.0
+    assert await claimed(spool, release=2, due=Due(NOW)) == [fresh]
+    assert await spool.due([A, NOBODY]) == NOW + 100
+    assert await claimed(spool, release=2, due=Due(NOW + 150)) == [early]
+    assert await spool.due([A]) == NOW + 200
     assert await claimed(spool, release=3) == [late]
-    assert await spool.due([A], NOW) is None
-    assert await spool.due([NOBODY], NOW) is None
+    assert await spool.due([A]) is None
+    assert await spool.due([NOBODY]) is None
+
+
+@pytest.mark.parametrize("order", Order)
+async def test_what_is_due_later_than_any_wait_is_due_now(spool: Spool, order: Order) -> None:
+    """The clock was set back since: what was written as its hour is no hour of this clock."""
+    soon, later, stray, other = await put(spool), await put(spool), await put(spool), await put(spool, B)
+    await claimed(spool, A, B)
+    hours = {soon: NOW + 5, later: NOW + 100, stray: NOW + 101, other: NOW + 9e8}
+    await spool.settle([_left(item, hour) for item, hour in hours.items()])
+    assert await spool.due([A, B], NOW + 100) == 0.0
+    assert await spool.due([A, B], NOW + 9e8) == NOW + 5
+    due = Due(NOW, NOW + 100)
+    assert await claimed(spool, A, B, release=2, order=order, due=due) == [stray, other]
+    assert await spool.due([A, B], NOW + 100) == NOW + 5
+    spool.release_ended(2)
+    assert await claimed(spool, A, release=3, order=order, due=due) == [stray]
 
 
 async def test_what_is_left_of_an_item_waits_with_its_reason(engine: Engine) -> None:
@@ -364,6 +388,163 @@ async def test_a_frozen_item_is_passed_by_until_it_is_thawed(engine: Engine) -> 
     assert await spool.thaw([two]) == [two]
     assert await claimed(spool) == [two]
     await spool.close()
+
+
+async def test_an_item_may_be_frozen_from_the_start_and_a_notice_come_with_it(engine: Engine) -> None:
+    """In one commit: no release ever saw it waiting; the notice waits in its place, and thaw ends the stop."""
+    spool = await engine.open()
+    await put(spool, A)
+    assert len(await claimed(spool, A, B, release=9)) == 1  # a release that has begun
+    made, notice = await arrival(spool, A, B, content=LARGE), await arrival(spool, A, content=b"told")
+    await spool.accept(replace(made, frozen={A: "too large"}, notices=(notice,)))
+    stopped, other, told = (item_id(made.id, 1), item_id(made.id, 2), item_id(notice.id, 1))
+    assert sorted(await claimed(spool, A, B, release=9)) == [other, told]
+    spool.release_ended(9)
+    spool = await reopened(engine, spool)
+    assert (spool.waiting(A).items, spool.waiting(B)) == (2, Waiting(1, len(LARGE), NOW))
+    (item,) = await spool.listing(Filter(state=ItemState.FROZEN))
+    assert (item.id, item.detail, item.size) == (stopped, "too large", len(LARGE))
+    assert await whole(await spool.content(item)) == LARGE
+    assert await spool.thaw([stopped]) == [stopped]
+    assert stopped in await claimed(spool)
+    await spool.close()
+
+
+async def test_what_is_stopped_is_told_by_domain(spool: Spool) -> None:
+    """Frozen or quarantined; what waits or is on its way is in the other counters."""
+    one, two = await put(spool, A, B), await put(spool, A, arrived=NOW - 7)
+    three = await put(spool, A)
+    await claimed(spool, A, limit=1)
+    assert await spool.stopped_domains() == {}
+    await spool.freeze([two])
+    await spool.quarantine(message_of(three))
+    assert await spool.stopped_domains() == {A: Waiting(2, 50, NOW - 7)}
+    await spool.freeze([one])
+    assert (await spool.stopped_domains())[A] == Waiting(3, 75, NOW - 7)
+    await spool.thaw([two])
+    await spool.remove([three])
+    assert (await spool.stopped_domains())[A].items == 1
+
+
+async def test_what_has_waited_long_enough_is_found_by_ids(spool: Spool) -> None:
+    """Of each domain up to a message, in order of ids, in pages; not what somebody has, nor what is stopped."""
+    first = [await put(spool, A, B, priority=priority) for priority in (0, -3, 5, 0)]
+    later = await put(spool, A, B)
+    lent, frozen = first[1], first[2]
+    assert await claimed(spool, A, limit=1) == [first[2]]  # the highest priority; it comes back
+    spool.give_back([first[2]])
+    await spool.freeze([frozen])
+    assert ids(await spool.lend([lent])) == [lent]
+    bounds = [(A, message_of(first[3])), (B, message_of(first[0])), (NOBODY, message_of(later))]
+    found = await spool.aged(bounds, None, 10)
+    assert ids(found) == [first[0], ItemId(first[0] + 1), first[3]]
+    assert {item.state for item in found} == {ItemState.WAITING}
+    assert ids(await spool.aged(bounds, None, 2)) == [first[0], ItemId(first[0] + 1)]
+    assert ids(await spool.aged(bounds, ItemId(first[0] + 1), 2)) == [first[3]]
+    assert await spool.aged(bounds, first[3], 2) == []
+    assert await spool.aged([(A, MessageId(message_of(first[0]) - 1))], None, 10) == []
+    spool.give_back([lent])
+    assert ids(await spool.aged(bounds, None, 10)) == [first[0], ItemId(first[0] + 1), lent, first[3]]
+
+
+async def test_what_has_a_time_is_found_among_the_rest(spool: Spool) -> None:
+    """In portions, in order of ids, whatever its state; each look goes on where the last one ended."""
+    by = DeliverBy(NOW + 60, ByMode.RETURN)
+    found = []
+    for number in range(7):
+        made = await arrival(spool, A)
+        asked = structs.replace(envelope(A, local='"deliver_by":'), deliver_by=by if number % 3 == 0 else None)
+        await spool.accept(replace(made, envelopes=[(A, asked)]))
+        found.append(item_id(made.id, 1))
+    await claimed(spool, limit=1)
+    await spool.freeze([found[6]])
+    items, last = await spool.timed(None, 5)
+    assert ([item.id for item in items], last) == ([found[0], found[3]], found[4])
+    assert [(item.state, item.envelope.deliver_by) for item in items] == [
+        (ItemState.CLAIMED, by),
+        (ItemState.WAITING, by),
+    ]
+    items, last = await spool.timed(last, 5)
+    assert ([item.id for item in items], last) == ([found[6]], found[6])
+    assert await spool.timed(last, 5) == ([], None)
+
+
+async def test_items_are_lent_by_their_ids(spool: Spool) -> None:
+    """To nobody's release: those that wait and are free. What comes back is offered by the releases that run."""
+    one, two, three, four = [await put(spool) for _ in range(4)]
+    assert await claimed(spool, limit=1) == [one]
+    await spool.freeze([three])
+    lent = await spool.lend([four, one, two, three, two, ItemId(5)])
+    assert sorted(ids(lent)) == [two, four]
+    assert {item.state for item in lent} == {ItemState.CLAIMED}
+    assert await spool.lend([two, four]) == []
+    assert await claimed(spool) == []
+    assert await spool.remove([two]) == []
+    await spool.settle([Settlement(two, None)])
+    spool.give_back([four, three])
+    assert await claimed(spool) == [four]
+    spool.release_ended(1)
+    assert await claimed(spool, release=2) == [one, four]
+
+
+async def test_frozen_items_are_lent_only_where_that_is_asked_for(spool: Spool) -> None:
+    """What comes back, or remains, of one is frozen as before; what has ended is gone."""
+    one, two, three = [await put(spool) for _ in range(3)]
+    await spool.freeze([one, two, three])
+    assert await spool.lend([one, two, three]) == []
+    lent = await spool.lend([one, two, three], frozen=True)
+    assert sorted(ids(lent)) == [one, two, three]
+    assert await spool.lend([one], frozen=True) == []
+    await spool.settle([Settlement(one, None), Settlement(two, lent[1].envelope, is_attempt=False)])
+    spool.give_back([three])
+    assert await claimed(spool) == []
+    assert [(item.id, item.state) for item in await spool.listing(Filter())] == [
+        (two, ItemState.FROZEN),
+        (three, ItemState.FROZEN),
+    ]
+    assert await spool.thaw([two, three]) == [two, three]
+    assert await claimed(spool) == [two, three]
+
+
+async def test_what_remains_may_wait_for_another_domain(engine: Engine) -> None:
+    """In one commit, after which it is that domain's alone: its counters', its listing's, its releases'."""
+    spool = await engine.open()
+    one, two, stopped = [await put(spool) for _ in range(3)]
+    await spool.freeze([stopped])
+    assert await claimed(spool, A, B, limit=1, release=1) == [one]
+    assert await claimed(spool, B, release=2) == []
+    lent = await spool.lend([two, stopped], frozen=True)
+    elsewhere = envelope(B)
+    await spool.settle([Settlement(item.id, elsewhere, is_attempt=False, domain=B) for item in lent])
+    assert {domain: waiting.items for domain, waiting in spool.domains().items()} == {A: 1, B: 1}
+    assert await claimed(spool, B, release=2) == [two]
+    spool.release_ended(1)
+    spool.release_ended(2)
+    spool = await reopened(engine, spool)
+    assert {domain: waiting.items for domain, waiting in spool.domains().items()} == {A: 1, B: 1}
+    listed = await spool.listing(Filter(domains=(B,)))
+    assert [(item.id, item.envelope, item.attempts, item.state) for item in listed] == [
+        (two, elsewhere, 0, ItemState.WAITING),
+        (stopped, elsewhere, 0, ItemState.FROZEN),
+    ]
+    assert await spool.thaw([stopped]) == [stopped]
+    assert spool.waiting(B).items == 2
+    await spool.close()
+
+
+async def test_what_is_no_attempt_counts_as_none(spool: Spool) -> None:
+    """Its sender was told; else nothing has changed."""
+    one = await put(spool)
+    await claimed(spool)
+    await spool.settle([_left(one, NOW + 60)])
+    spool.release_ended(1)
+    (item,) = await spool.lend([one])
+    told = structs.replace(item.envelope, warned=True)
+    dsn = await arrival(spool, B)
+    await spool.settle([Settlement(one, told, item.detail, item.next_attempt, dsn, is_attempt=False)])
+    (waiting,) = await spool.listing(Filter(domains=(A,)))
+    assert waiting == replace(item, envelope=told, state=ItemState.WAITING)
+    assert (waiting.attempts, spool.waiting(B).items) == (1, 1)
 
 
 async def test_a_claimed_item_is_stopped_if_it_comes_back(spool: Spool) -> None:

@@ -24,7 +24,8 @@ from tests.contract.engines import NOW, Engine, Sqlite, arrival, octets, whole
 from tests.store.faults import FaultyDisk
 
 from restante.model import DomainName, Envelope, Item, ItemId, ItemState, Order, Recipient, Waiting, item_id, message_of
-from restante.spool.spool import INLINE_LIMIT, Filter, Settlement, Spool
+from restante.spool.spool import INLINE_LIMIT, Due, Filter, Settlement, Spool
+from restante.store.claims import NO_RELEASE
 
 DOMAINS = tuple(DomainName(f"{name}.example") for name in "abc")
 SOME_DOMAINS = st.lists(st.sampled_from(DOMAINS), min_size=1, max_size=3, unique=True)
@@ -95,21 +96,22 @@ class SpoolAgainstModel(RuleBasedStateMachine):
         order=st.sampled_from(Order),
         limit=st.integers(1, 4),
         which=RELEASES,
-        due=st.one_of(st.none(), st.integers(0, 30)),
+        due=st.one_of(st.none(), st.builds(Due, st.integers(0, 30), st.integers(10, 40))),
     )
-    def claim(self, domains: list[DomainName], order: Order, limit: int, which: int, due: int | None) -> None:
+    def claim(self, domains: list[DomainName], order: Order, limit: int, which: int, due: Due | None) -> None:
         """A release takes the next: exactly those that the promise names, with their contents."""
-        release, due_by = self._numbers[which], None if due is None else NOW + due
+        release = self._numbers[which]
+        due = None if due is None else Due(NOW + due.by, NOW + due.beyond)
         had = self._had.setdefault(release, set())
         free = [
             item
             for item in self._items.values()
             if item.domain in domains and item.state is ItemState.WAITING and item.id not in self._lent
-            if item.id not in had and (due_by is None or item.next_attempt <= due_by)
+            if item.id not in had and (due is None or not due.by < item.next_attempt <= due.beyond)
         ]
         free.sort(key=lambda item: (-item.priority, item.size if order is Order.SMALLEST else 0, item.id))
         expected = [replace(item, state=ItemState.CLAIMED) for item in free[:limit]]
-        claimed = self._do(self._spool.claim(domains, order, limit, release, due_by=due_by))
+        claimed = self._do(self._spool.claim(domains, order, limit, release, due=due))
         assert claimed == expected
         self._lent.update((item.id, release) for item in claimed)
         for item, content in zip(claimed, self._do(self._spool.contents(claimed)), strict=True):
@@ -117,15 +119,21 @@ class SpoolAgainstModel(RuleBasedStateMachine):
             assert found == self._contents[item.id]
 
     @precondition(lambda self: self._lent)
-    @rule(data=st.data(), left=st.booleans(), with_dsn=st.booleans(), next_attempt=st.integers(0, 30))
-    def settle(self, data: st.DataObject, left: bool, with_dsn: bool, next_attempt: int) -> None:
+    @rule(
+        data=st.data(),
+        left=st.booleans(),
+        with_dsn=st.booleans(),
+        next_attempt=st.integers(0, 30),
+        to=st.none() | st.sampled_from(DOMAINS),
+    )
+    def settle(self, data: st.DataObject, left: bool, with_dsn: bool, next_attempt: int, to: DomainName | None) -> None:
         """It is written what became of some."""
         settlements = []
         for one in self._some(data, self._lent):
             item = self._items[one]
             remaining = Envelope(None, (Recipient(item.envelope.recipients[0].mailbox),)) if left else None
             dsn = self._do(arrival(self._spool, DOMAINS[0], content=b"dsn", arrived=self._clock)) if with_dsn else None
-            settlements.append(Settlement(one, remaining, "450 later", NOW + next_attempt, dsn))
+            settlements.append(Settlement(one, remaining, "450 later", NOW + next_attempt, dsn, domain=to))
         self._do(_wait(self._spool.settle(settlements)))
         for each in settlements:
             self._back(each.item)
@@ -135,6 +143,7 @@ class SpoolAgainstModel(RuleBasedStateMachine):
                 before = self._items[each.item]
                 self._items[each.item] = replace(
                     before,
+                    domain=to or before.domain,
                     envelope=each.remaining,
                     detail=each.detail,
                     next_attempt=each.next_attempt,
@@ -142,6 +151,32 @@ class SpoolAgainstModel(RuleBasedStateMachine):
                 )
             if each.dsn is not None:
                 self._add(each.dsn.id, each.dsn.envelopes, b"dsn", self._clock, 0)
+
+    @precondition(lambda self: self._items)
+    @rule(data=st.data())
+    def lend(self, data: st.DataObject) -> None:
+        """Some are taken by their ids, for no release."""
+        some = self._some(data, self._items)
+        free = [one for one in some if self._items[one].state is ItemState.WAITING and one not in self._lent]
+        lent = self._do(self._spool.lend(some))
+        assert sorted(item.id for item in lent) == sorted(free)
+        assert all(item == replace(self._items[item.id], state=ItemState.CLAIMED) for item in lent)
+        self._lent.update(dict.fromkeys(free, NO_RELEASE))
+
+    @precondition(lambda self: self._items)
+    @rule(data=st.data(), domains=SOME_DOMAINS, limit=st.integers(1, 4), is_first=st.booleans())
+    def look_for_the_old(self, data: st.DataObject, domains: list[DomainName], limit: int, is_first: bool) -> None:
+        """Some are looked for by their age."""
+        ids = sorted(self._items)
+        after = None if is_first else data.draw(st.sampled_from(ids))
+        bounds = {domain: message_of(data.draw(st.sampled_from(ids))) for domain in domains}
+        old = [
+            item
+            for one, item in sorted(self._items.items())
+            if item.state is ItemState.WAITING and one not in self._lent and one > (after or 0)
+            if item.domain in bounds and item.message <= bounds[item.domain]
+        ]
+        assert self._do(self._spool.aged(list(bounds.items()), after, limit)) == old[:limit]
 
     @precondition(lambda self: self._items)
     @rule(data=st.data())
@@ -154,7 +189,7 @@ class SpoolAgainstModel(RuleBasedStateMachine):
                 self._back(one)
 
     def _back(self, one: ItemId) -> None:
-        self._had[self._lent.pop(one)].add(one)
+        self._had.setdefault(self._lent.pop(one), set()).add(one)
 
     @precondition(lambda self: self._items)
     @rule(data=st.data())
@@ -239,13 +274,13 @@ class SpoolAgainstModel(RuleBasedStateMachine):
 
     @invariant()
     def what_is_due_is_as_the_model_says(self) -> None:
-        """The least hour of what waits and is free."""
+        """The least hour of what waits and is free; none that lies too far ahead."""
         hours = [
-            item.next_attempt
+            item.next_attempt if item.next_attempt <= NOW + 20 else 0.0
             for one, item in self._items.items()
             if item.state is ItemState.WAITING and one not in self._lent
         ]
-        assert self._do(self._spool.due(DOMAINS, self._clock)) == min(hours, default=None)
+        assert self._do(self._spool.due(DOMAINS, NOW + 20)) == min(hours, default=None)
 
 
 async def _wait(done: Any) -> None:

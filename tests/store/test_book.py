@@ -54,6 +54,21 @@ def test_an_import_is_written_whole_or_not_at_all(book: Book) -> None:
     assert set(book.rows("users")) == {"a", "b"}
 
 
+def test_a_row_is_changed_in_one_go(book: Book) -> None:
+    """What it becomes is made of what it is; an error in the making leaves it so."""
+
+    def failing(_: str | None) -> str:
+        raise KeyError
+
+    book.change("recipients", "test", lambda row: f"{row}!")
+    book.change("recipients", "test", lambda row: f"{row}!")
+    with pytest.raises(KeyError):
+        book.change("recipients", "test", failing)
+    assert book.rows("recipients") == {"test": "None!!"}
+    book.remove("recipients", "test")
+    assert book.row("recipients", "test") is None
+
+
 def test_another_connection_sees_that_something_has_changed(tmp_path: Path, book: Book) -> None:
     """Once for each look, whatever the change was; not its own, and not where nothing has changed."""
     other = open_book(tmp_path / "data")

@@ -395,7 +395,7 @@ async def test_the_next_items_of_a_large_domain_are_found_without_sorting_it(tmp
 
     connection.exec_trace = note
     await claimed(spool, A, limit=1)
-    await spool.due([A], NOW)
+    await spool.due([A])
     connection.exec_trace = None
     assert "SEARCH items USING COVERING INDEX items_waiting (domain=? AND rank=? AND id>?)" in plans[0]
     assert "SEARCH items USING COVERING INDEX items_waiting (domain=? AND rank>?)" in plans[0]

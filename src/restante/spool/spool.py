@@ -7,8 +7,10 @@ items at every commit. Engines are used from one event loop; every method that w
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 from restante.errors import RestanteError
@@ -17,6 +19,8 @@ from restante.smtp.reply import Reply
 
 INLINE_LIMIT = 64 * 1024
 """Octets of content up to which it is handed over whole; larger content is streamed to a file of its own."""
+
+NOT_FROZEN: Mapping[DomainName, str] = MappingProxyType({})
 
 
 @dataclass(eq=False)
@@ -96,7 +100,9 @@ class ContentWriter(Protocol):
 class Arrival:
     """A message to be stored: its final octets (Received line included), and one envelope per domain.
 
-    `content` is the octets themselves, or the writer that took them; `size` counts them.
+    `content` is the octets themselves, or the writer that took them; `size` counts them. The items of the domains in
+    `frozen` are stopped from the start, with what stands there as their detail; `notices` are accepted with it, or
+    not at all.
     """
 
     id: MessageId
@@ -105,6 +111,8 @@ class Arrival:
     envelopes: Sequence[tuple[DomainName, Envelope]]
     arrived: float
     priority: int = 0
+    frozen: Mapping[DomainName, str] = field(default_factory=lambda: NOT_FROZEN)
+    notices: Sequence[Arrival] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,21 @@ class Settlement:
     next_attempt: float = 0.0
     dsn: Arrival | None = None
     """A report to its reverse-path, accepted in the same commit."""
+    is_attempt: bool = True
+    """Whether it was tried to deliver it."""
+    domain: DomainName | None = None
+    """The domain that it waits for from now on, where that is another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Which items may be tried by themselves, by their next_attempt: those up to `by`, and those later than `beyond`.
+
+    Both are wall times. No schedule waits until `beyond`: the clock was set back since that hour was written.
+    """
+
+    by: float
+    beyond: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,17 +189,43 @@ class Spool(Inbox, Protocol):
         ...
 
     async def claim(
-        self, domains: Sequence[DomainName], order: Order, limit: int, release: int, *, due_by: float | None = None
+        self, domains: Sequence[DomainName], order: Order, limit: int, release: int, *, due: Due | None = None
     ) -> list[Item]:
         """The first `limit` items in order that wait for these domains and that `release` has not claimed before.
 
-        With `due_by`, only those whose next_attempt is not later than that wall time. They are lent to that release
+        With `due`, only those that may be tried by themselves. They are lent to that release
         (state claimed) until settle() or give_back().
         """
         ...
 
-    async def due(self, domains: Sequence[DomainName], now: float) -> float | None:
-        """When the next waiting item of these domains may be tried (its next_attempt); None where nothing waits."""
+    async def aged(
+        self, bounds: Sequence[tuple[DomainName, MessageId]], after: ItemId | None, limit: int
+    ) -> list[Item]:
+        """Waiting items that nobody has claimed, of each domain those of messages up to the id beside it.
+
+        In order of ids, those after one; fewer than `limit` only when there are no more.
+        """
+        ...
+
+    async def timed(self, after: ItemId | None, limit: int) -> tuple[list[Item], ItemId | None]:
+        """Of the next `limit` items those that are to be delivered by some time (RFC 2852), as they stand.
+
+        And the last that was looked at, in order of ids; None where there is none.
+        """
+        ...
+
+    async def lend(self, items: Sequence[ItemId], *, frozen: bool = False) -> list[Item]:
+        """Claims these items, as claim() does, but for no release; those that wait and that nobody has claimed.
+
+        With `frozen` also those that an operator has stopped; what comes back, or remains, of them is stopped still.
+        """
+        ...
+
+    async def due(self, domains: Sequence[DomainName], beyond: float = math.inf) -> float | None:
+        """When the next waiting item of these domains may be tried (its next_attempt); None where nothing waits.
+
+        What is later than `beyond` may be at once (0.0).
+        """
         ...
 
     async def content(self, item: Item) -> bytes | AsyncIterator[bytes]:
@@ -211,6 +260,10 @@ class Spool(Inbox, Protocol):
 
     async def stopped(self) -> dict[ItemState, int]:
         """How many items are frozen, and how many quarantined."""
+        ...
+
+    async def stopped_domains(self) -> dict[DomainName, Waiting]:
+        """What does not wait and is kept, frozen or quarantined, by domain; as many rows are read as there are."""
         ...
 
     async def freeze(self, items: Sequence[ItemId]) -> list[ItemId]:

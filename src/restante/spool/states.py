@@ -25,7 +25,11 @@ class Step(StrEnum):
     FREEZE = "freeze"
     THAW = "thaw"
     QUARANTINE = "quarantine"
+    EXPIRE = "expire"
+    WARN = "warn"
     REMOVE = "remove"
+    BOUNCE = "bounce"
+    REDIRECT = "redirect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +52,22 @@ TABLE: Mapping[tuple[ItemState | None, Step], Arrow] = {  # what is not here can
     (ItemState.CLAIMED, Step.QUARANTINE): Arrow(ItemState.QUARANTINED, True, "the content's hash is wrong"),
     (ItemState.WAITING, Step.QUARANTINE): Arrow(ItemState.QUARANTINED, True, "its row or its content is damaged"),
     (ItemState.FROZEN, Step.QUARANTINE): Arrow(ItemState.QUARANTINED, True, "its row or its content is damaged"),
+    (ItemState.WAITING, Step.EXPIRE): Arrow(
+        None, True, "it has waited too long; its DSN is accepted in the same commit"
+    ),
+    (ItemState.WAITING, Step.WARN): Arrow(
+        ItemState.WAITING, True, "it is late; the DSN that says so is accepted in the same commit"
+    ),
     (ItemState.WAITING, Step.FREEZE): Arrow(ItemState.FROZEN, True, "an operator's stop; no release passes it"),
     (ItemState.CLAIMED, Step.FREEZE): Arrow(ItemState.FROZEN, True, "the same, if it comes back from its release"),
     (ItemState.FROZEN, Step.THAW): Arrow(ItemState.WAITING, True, "the operator's stop ends"),
     (ItemState.WAITING, Step.REMOVE): Arrow(None, True, "an operator removed it"),
     (ItemState.FROZEN, Step.REMOVE): Arrow(None, True, "an operator removed it"),
     (ItemState.QUARANTINED, Step.REMOVE): Arrow(None, True, "an operator removed it"),
+    (ItemState.WAITING, Step.BOUNCE): Arrow(None, True, "an operator sent it back; its DSN is accepted with that"),
+    (ItemState.FROZEN, Step.BOUNCE): Arrow(None, True, "an operator sent it back; its DSN is accepted with that"),
+    (ItemState.WAITING, Step.REDIRECT): Arrow(ItemState.WAITING, True, "an operator sent it elsewhere"),
+    (ItemState.FROZEN, Step.REDIRECT): Arrow(ItemState.FROZEN, True, "the same; it stays stopped"),
 }
 
 

@@ -1,9 +1,10 @@
 """Users and domains that are kept in the store, beside those of the configuration: many do not belong in a file.
 
-A table of rows by kind (`users`, `domains`) and name: what a TOML table of it would have, as JSON. What the keys mean
-is not known here (config/kept.py). Every change is one transaction, and safe when its call returns (WAL with
-synchronous=FULL); one process writes at a time, others wait up to five seconds. Who reads sees a change by
-has_changed(), which costs some microseconds, and then reads what was written since the revision that it knows.
+A table of rows by kind (`users`, `domains`, `recipients`) and name: what a TOML table of it would have, or a domain's
+list of recipients, as JSON. What they mean is not known here (config/kept.py). Every change is one transaction, and
+safe when its call returns (WAL with synchronous=FULL); one process writes at a time, others wait up to five seconds.
+Who reads sees a change by has_changed(), which costs some microseconds, and then reads what was written since the
+revision that it knows.
 
 The file is for its owner alone: secrets are in it. Where root makes it, it gets the data folder's owner.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,6 +103,14 @@ class Book:
         """Writes rows, name and JSON each; one that is there is replaced. All or none. Raises BookUnusable."""
         with _told(self.file), _Writing(self._connection):
             self._connection.executemany(_PUT, ((kind, name, value) for name, value in rows))
+
+    def change(self, kind: str, name: str, change: Callable[[str | None], str]) -> None:
+        """Writes what `change` makes of a row; nobody else can write meanwhile. Raises BookUnusable.
+
+        What `change` raises leaves all as it was.
+        """
+        with _told(self.file), _Writing(self._connection):
+            self._connection.execute(_PUT, (kind, name, change(self.row(kind, name))))
 
     def remove(self, kind: str, name: str) -> None:
         """Removes a row; one that is not there is gone. Raises BookUnusable."""

@@ -11,12 +11,16 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from enum import Enum
 
 from restante.model import DomainName, Item, ItemId, Order
+from restante.spool.spool import Due
 from restante.store.reader import FIRST, Key
 
 MOST_LATE = 20_000
+NO_RELEASE = 0
+"""Who has what was lent by its id; releases count from 1."""
 
 
 class Busy(Enum):
@@ -27,12 +31,12 @@ class Busy(Enum):
 
 
 class Cursor:
-    """How far one release has come. `order` and `due_by` are those of its claims."""
+    """How far one release has come. `order` and `due` are those of its claims."""
 
-    def __init__(self, release: int, order: Order, due_by: float | None) -> None:
+    def __init__(self, release: int, order: Order, due: Due | None) -> None:
         self.release = release
         self.order = order
-        self.due_by = due_by
+        self.due = due
         self.covered: set[DomainName] = set()
         self.position = FIRST
         self.at_end = False
@@ -48,9 +52,9 @@ class Cursor:
         """Whether anything was read."""
         return self.at_end or self.position != FIRST
 
-    def restart(self, order: Order, due_by: float | None) -> None:
+    def restart(self, order: Order, due: Due | None) -> None:
         """Reads everything again, from the start."""
-        self.order, self.due_by = order, due_by
+        self.order, self.due = order, due
         self.position, self.at_end = FIRST, False
         self._ahead.clear()
         self._late.clear()
@@ -67,7 +71,7 @@ class Cursor:
         if self.at_end or self.is_reading or key <= self.position:
             heapq.heappush(self._late, key)
             if len(self._late) > MOST_LATE and not self.is_reading:
-                self.restart(self.order, self.due_by)
+                self.restart(self.order, self.due)
 
     def next(self) -> Key | None:
         """The next key that was read, in order; None when reading on is needed, or of no use."""
@@ -94,13 +98,13 @@ class Claims:
 
     # releases
 
-    def cursor(self, release: int, order: Order, due_by: float | None) -> Cursor:
+    def cursor(self, release: int, order: Order, due: Due | None) -> Cursor:
         """A release's place, made at its first claim."""
         cursor = self._cursors.get(release)
         if cursor is None:
-            cursor = self._cursors[release] = Cursor(release, order, due_by)
-        elif (cursor.order, cursor.due_by) != (order, due_by):
-            cursor.restart(order, due_by)
+            cursor = self._cursors[release] = Cursor(release, order, due)
+        elif (cursor.order, cursor.due) != (order, due):
+            cursor.restart(order, due)
         return cursor
 
     def cover(self, cursor: Cursor, domains: Sequence[DomainName]) -> list[DomainName]:
@@ -140,6 +144,12 @@ class Claims:
                 taken.append(key)
         return taken
 
+    def take_these(self, items: Iterable[ItemId]) -> list[ItemId]:
+        """Lends those that are free, for no release."""
+        free = [item for item in dict.fromkeys(items) if item not in self._owners]
+        self._owners.update(dict.fromkeys(free, NO_RELEASE))
+        return free
+
     def lend(self, items: Iterable[Item]) -> None:
         """The rows of items that were taken."""
         self._items.update((item.id, item) for item in items)
@@ -169,6 +179,11 @@ class Claims:
         self._was_had(item)
         if self._owners.pop(item, None) is not None and (lent := self._items.pop(item, None)) is not None:
             self.noticed(lent.domain, -lent.priority, lent.size, item)
+
+    def moved(self, item: ItemId, domain: DomainName) -> None:
+        """It is another domain's from now on."""
+        if (lent := self._items.get(item)) is not None:
+            self._items[item] = replace(lent, domain=domain)
 
     def gone(self, item: ItemId) -> None:
         """It will never be offered again: nobody needs to remember it."""

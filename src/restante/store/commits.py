@@ -168,7 +168,9 @@ class Commits:
         transaction = Transaction(connection, self._counters)
         connection.execute("BEGIN IMMEDIATE")
         transaction.insert(
-            [job.message for job in batch.accepts] + [report for job in batch.settles for report in job.reports]
+            [job.message for job in batch.accepts]
+            + [notice for job in batch.accepts for notice in job.notices]
+            + [report for job in batch.settles for report in job.reports]
         )
         transaction.settle([outcome for job in batch.settles for outcome in job.outcomes])
         changed = [(job.number, transaction.change(job.verb, job.ids)) for job in batch.changes]

@@ -28,6 +28,8 @@ class Written(msgspec.Struct, array_like=True, frozen=True, gc=False):
     priority: int
     content: bytes | None
     envelopes: list[tuple[DomainName, bytes]]
+    frozen: dict[DomainName, str] = {}
+    """The domains whose items are stopped from the start, and why."""
 
 
 class Outcome(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -37,13 +39,18 @@ class Outcome(msgspec.Struct, array_like=True, frozen=True, gc=False):
     remaining: bytes | None
     detail: str
     next_attempt: float
+    attempts: int = 1
+    """How many more there were."""
+    domain: DomainName | None = None
+    """Another one that it waits for from now on."""
 
 
 class Accept(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=0):
-    """A message to store."""
+    """A message to store, and others that are stored with it or not at all."""
 
     number: int
     message: Written
+    notices: list[Written] = []
 
 
 class Settle(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
@@ -121,6 +128,8 @@ def write_arrival(arrival: Arrival, digest: bytes = b"") -> Written:
     that cannot be stored.
     """
     assert 0 < len(arrival.envelopes) <= MAX_ITEMS_PER_MESSAGE, "at least one item"
+    for detail in arrival.frozen.values():
+        detail.encode()
     return Written(
         arrival.id,
         arrival.size,
@@ -129,6 +138,7 @@ def write_arrival(arrival: Arrival, digest: bytes = b"") -> Written:
         arrival.priority,
         arrival.content if isinstance(arrival.content, bytes) else None,
         [(domain, _encode_envelope(envelope)) for domain, envelope in arrival.envelopes],
+        dict(arrival.frozen),
     )
 
 
@@ -142,6 +152,8 @@ def write_settlements(number: int, settlements: Sequence[Settlement]) -> Settle:
             None if each.remaining is None else _encode_envelope(each.remaining),
             each.detail,
             each.next_attempt,
+            int(each.is_attempt),
+            each.domain,
         )
         for each in settlements
     ]

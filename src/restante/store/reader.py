@@ -24,9 +24,10 @@ from restante.model import (
     ItemState,
     MessageId,
     Order,
+    Waiting,
     is_item_id,
 )
-from restante.spool.spool import ContentDamage, Filter
+from restante.spool.spool import ContentDamage, Due, Filter
 from restante.store.rows import (
     FROZEN,
     STATES,
@@ -40,34 +41,54 @@ from restante.store.rows import (
     rows_of_ids,
 )
 
+_ALWAYS = Due(math.inf)
+
 Key = tuple[int, int, int]
 FIRST: Key = (-(1 << 62), 0, 0)
 """Comes before every key."""
 
 _decode_keys = msgspec.json.Decoder(list[Key]).decode
 
+_IS_DUE = "(next_attempt <= ?5 OR next_attempt > ?7)"
 _ONE_DOMAIN = """
 SELECT json_group_array(json_array(rank, 0, id)) FROM (
     SELECT * FROM (
         SELECT rank, id FROM items INDEXED BY items_waiting
-        WHERE state = 0 AND domain = ?1 AND rank = ?2 AND id > ?4 AND next_attempt <= ?5 ORDER BY id LIMIT ?6)
+        WHERE state = 0 AND domain = ?1 AND rank = ?2 AND id > ?4 AND {due} ORDER BY id LIMIT ?6)
     UNION ALL SELECT * FROM (
         SELECT rank, id FROM items INDEXED BY items_waiting
-        WHERE state = 0 AND domain = ?1 AND rank > ?2 AND next_attempt <= ?5 ORDER BY rank, id LIMIT ?6)
-    LIMIT ?6)"""  # in two parts: SQLite does not search an index for (rank, id) > (?, ?) where id is the row's
+        WHERE state = 0 AND domain = ?1 AND rank > ?2 AND {due} ORDER BY rank, id LIMIT ?6)
+    LIMIT ?6)""".replace("{due}", _IS_DUE)
+# In two parts: SQLite does not search an index for (rank, id) > (?, ?) where id is the row's.
 _SORTED = """
 SELECT json_group_array(json_array(rank, part, id)) FROM (
     SELECT rank, {part} AS part, items.id AS id FROM json_each(?1) AS given
     CROSS JOIN items INDEXED BY items_waiting ON domain = given.value
-    WHERE state = 0 AND (rank, {part}, items.id) > (?2, ?3, ?4) AND next_attempt <= ?5
+    WHERE state = 0 AND (rank, {part}, items.id) > (?2, ?3, ?4) AND {due}
     ORDER BY rank, part, items.id LIMIT ?6)"""
-_BY_ARRIVAL = _SORTED.format(part="0")
-_BY_SIZE = _SORTED.format(part="size")
+_BY_ARRIVAL = _SORTED.format(part="0", due=_IS_DUE)
+_BY_SIZE = _SORTED.format(part="size", due=_IS_DUE)
 _CONTENTS = """
 SELECT messages.id, digest, content FROM json_each(?1) AS given CROSS JOIN messages ON messages.id = given.value
 WHERE content IS NOT NULL"""
+_AGED = """
+WITH bounds AS MATERIALIZED (
+    SELECT json_extract(value, '$[0]') AS name, json_extract(value, '$[1]') AS last FROM json_each(?1)),
+ranks AS (  -- those of each domain, by a search for each: the index has them before the ids
+    SELECT name, last, (SELECT min(rank) FROM items INDEXED BY items_waiting WHERE state = 0 AND domain = name) AS rank
+    FROM bounds
+    UNION ALL SELECT name, last,
+    (SELECT min(items.rank) FROM items INDEXED BY items_waiting
+        WHERE state = 0 AND domain = name AND items.rank > ranks.rank)
+    FROM ranks WHERE ranks.rank IS NOT NULL)
+SELECT items.id FROM ranks CROSS JOIN items INDEXED BY items_waiting
+ON state = 0 AND domain = name AND items.rank = ranks.rank AND items.id > ?2 AND items.id <= last
+ORDER BY items.id LIMIT ?3"""
+_TIMED = """
+SELECT max(id), json_group_array(id) FILTER (WHERE instr(envelope, CAST('"deliver_by":' AS BLOB)))
+FROM (SELECT id, envelope FROM items NOT INDEXED WHERE id > ? ORDER BY id LIMIT ?)"""  # what is default is not written
 _DUE = """
-SELECT min(next_attempt) FROM json_each(?1) AS given
+SELECT min(iif(next_attempt > ?3, 0.0, next_attempt)) FROM json_each(?1) AS given
 CROSS JOIN items INDEXED BY items_waiting ON domain = given.value
 WHERE state = 0 AND items.id NOT IN (SELECT value FROM json_each(?2))"""
 _IN_DOMAINS = """id IN (
@@ -76,6 +97,9 @@ _IN_DOMAINS = """id IN (
     UNION ALL SELECT id FROM items INDEXED BY items_stopped
     WHERE state <> 0 AND domain IN (SELECT value FROM json_each(?)) AND id > ?)"""
 _STOPPED = "SELECT state, count(*) FROM items INDEXED BY items_stopped WHERE state <> 0 GROUP BY state"
+_STOPPED_DOMAINS = """
+SELECT domain, count(*), sum(size), min(arrived) FROM items INDEXED BY items_stopped
+WHERE state <> 0 GROUP BY domain"""
 _GIVEN = "id IN (SELECT value FROM json_each(?))"
 _BY_IDS = f"""({_GIVEN} OR id IN (
     SELECT items.id FROM json_each(?) AS given
@@ -108,31 +132,38 @@ class Reader:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
 
-    def keys(
-        self, domains: Sequence[DomainName], order: Order, after: Key, due_by: float | None, limit: int
-    ) -> list[Key]:
+    def keys(self, domains: Sequence[DomainName], order: Order, after: Key, due: Due | None, limit: int) -> list[Key]:
         """The next keys in order after one; fewer than `limit` only when there are no more."""
-        due = math.inf if due_by is None else due_by
+        due = due or _ALWAYS
         by_size = order is Order.SMALLEST
         if len(domains) == 1 and not by_size:
-            found = self._connection.execute(_ONE_DOMAIN, (domains[0], *after, due, limit)).get
+            found = self._connection.execute(_ONE_DOMAIN, (domains[0], *after, due.by, limit, due.beyond)).get
         else:
             query = _BY_SIZE if by_size else _BY_ARRIVAL
-            found = self._connection.execute(query, (_json(domains), *after, due, limit)).get
+            found = self._connection.execute(query, (_json(domains), *after, due.by, limit, due.beyond)).get
         keys = _decode_keys(str(found))
         keys.sort()  # they are; the aggregate does not promise it
         return keys
 
-    def waiting_items(self, ids: Sequence[int], due_by: float | None) -> Found:
-        """Those of the items that wait, as claimed ones, in the order given."""
-        due = math.inf if due_by is None else due_by
+    def waiting_items(
+        self,
+        ids: Sequence[int],
+        due: Due | None,
+        state: ItemState = ItemState.CLAIMED,
+        wanted: tuple[int, ...] = (WAITING,),
+    ) -> Found:
+        """Those of the items that wait, as claimed ones or in another state, in the order given.
+
+        `wanted`: what they may be on disk.
+        """
+        due = due or _ALWAYS
         found = Found([], [])
         for identifier, row in rows_of_ids(self._connection, ids):
             if row is None or not is_whole(row):
                 if row is None or not is_set_aside(row):
                     found.damaged.append(identifier)
-            elif row[6] == WAITING and row[8] <= due:
-                found.items.append(item(row, ItemState.CLAIMED))
+            elif row[6] in wanted and (row[8] <= due.by or row[8] > due.beyond):
+                found.items.append(item(row, state))
         return found
 
     def contents(self, messages: Sequence[MessageId]) -> dict[MessageId, bytes]:
@@ -164,9 +195,18 @@ class Reader:
             raise ContentDamage(message)
         return content
 
-    def due(self, domains: Sequence[DomainName], lent: Sequence[ItemId]) -> float | None:
-        """The least next_attempt of what waits and is not lent."""
-        found = self._connection.execute(_DUE, (_json(domains), _json(lent))).get
+    def aged(self, bounds: Sequence[tuple[DomainName, ItemId]], after: ItemId, limit: int) -> list[ItemId]:
+        """The ids of waiting items of these domains, each up to the id beside it, in order, after one."""
+        return [row[0] for row in fetch(self._connection, _AGED, encode(bounds).decode(), after, limit)]
+
+    def timed(self, after: ItemId, limit: int) -> tuple[ItemId | None, list[ItemId]]:
+        """The last of the next items, and the ids of those that have a time."""
+        last, found = self._connection.execute(_TIMED, (after, limit)).get
+        return last, sorted(msgspec.json.decode(found, type=list[ItemId]))
+
+    def due(self, domains: Sequence[DomainName], lent: Sequence[ItemId], beyond: float) -> float | None:
+        """The least next_attempt of what waits and is not lent; what is later than `beyond` is due."""
+        found = self._connection.execute(_DUE, (_json(domains), _json(lent), beyond)).get
         return None if found is None else float(found)
 
     def stopped(self) -> dict[ItemState, int]:
@@ -175,6 +215,11 @@ class Reader:
         for state, count in fetch(self._connection, _STOPPED):
             counts[ItemState.FROZEN if state == FROZEN else ItemState.QUARANTINED] += count
         return counts
+
+    def stopped_domains(self) -> dict[DomainName, Waiting]:
+        """What is frozen or quarantined, by domain; what is damaged has none."""
+        rows = fetch(self._connection, _STOPPED_DOMAINS)
+        return {domain: Waiting(items, octets, oldest) for domain, items, octets, oldest in rows if domain}
 
     def listing(self, wanted: Filter, lent: Sequence[ItemId]) -> Found:
         """Items as they stand; `lent` are the claimed ones."""

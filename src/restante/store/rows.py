@@ -131,6 +131,7 @@ def item_rows(
     size, arrived, rank = message.size, message.arrived, -message.priority
     rows = []
     for (domain, envelope), identifier in zip(message.envelopes, numbered(message.id), strict=False):
-        mark = seal(identifier, domain, envelope, size, arrived, rank, WAITING, 0, 0.0, "")
-        rows.append((identifier, domain, envelope, size, arrived, rank, WAITING, 0, 0.0, "", mark))
+        state, detail = (FROZEN, message.frozen[domain]) if domain in message.frozen else (WAITING, "")
+        mark = seal(identifier, domain, envelope, size, arrived, rank, state, 0, 0.0, detail)
+        rows.append((identifier, domain, envelope, size, arrived, rank, state, 0, 0.0, detail, mark))
     return rows

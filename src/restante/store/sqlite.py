@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import errno
 import itertools
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,10 +25,22 @@ import apsw
 import msgspec
 
 from restante.facts import Announce, Fact, ItemDamaged, SpoolMended
-from restante.model import DomainName, IdSource, Item, ItemId, ItemState, MessageId, Order, Waiting, item_id
+from restante.model import (
+    MAX_ITEMS_PER_MESSAGE,
+    DomainName,
+    IdSource,
+    Item,
+    ItemId,
+    ItemState,
+    MessageId,
+    Order,
+    Waiting,
+    item_id,
+)
 from restante.spool.spool import (
     Arrival,
     ContentWriter,
+    Due,
     Filter,
     Settlement,
     SpoolBroken,
@@ -53,6 +66,7 @@ from restante.store.opening import Parts, open_parts
 from restante.store.process import ProcessWriter
 from restante.store.reader import FIRST, InFile, Key, Reader
 from restante.store.reserve import LOOK_EVERY, MARGIN, has_room
+from restante.store.rows import FROZEN, WAITING
 from restante.store.schema import PAGE, open_for_reading
 from restante.store.writer import ThreadWriter, Writer
 
@@ -182,7 +196,8 @@ class SqliteSpool:
         content = arrival.content
         assert isinstance(content, bytes | ContentFile), "a writer of this spool"
         try:
-            job = Accept(number, write_arrival(arrival, b"" if isinstance(content, bytes) else content.digest()))
+            written = write_arrival(arrival, b"" if isinstance(content, bytes) else content.digest())
+            job = Accept(number, written, [write_arrival(notice) for notice in arrival.notices])
         except (UnicodeEncodeError, AssertionError) as error:
             done.set_exception(error)
             return done
@@ -265,13 +280,18 @@ class SqliteSpool:
     def _arrived(self, arrival: Arrival) -> None:
         if self._claims.are_watched:
             for number, (domain, _) in enumerate(arrival.envelopes, 1):
-                self._claims.noticed(domain, -arrival.priority, arrival.size, item_id(arrival.id, number))
+                if domain not in arrival.frozen:
+                    self._claims.noticed(domain, -arrival.priority, arrival.size, item_id(arrival.id, number))
+            for notice in arrival.notices:
+                self._arrived(notice)
 
     def _settled(self, settlements: Sequence[Settlement]) -> None:
         for settlement in settlements:
             if settlement.remaining is None:
                 self._claims.gone(settlement.item)
             else:
+                if settlement.domain is not None:
+                    self._claims.moved(settlement.item, settlement.domain)
                 self._claims.let_go(settlement.item)
             if settlement.dsn is not None:
                 self._arrived(settlement.dsn)
@@ -279,10 +299,10 @@ class SqliteSpool:
     # going out
 
     async def claim(
-        self, domains: Sequence[DomainName], order: Order, limit: int, release: int, *, due_by: float | None = None
+        self, domains: Sequence[DomainName], order: Order, limit: int, release: int, *, due: Due | None = None
     ) -> list[Item]:
         """The next items in order that wait and that `release` has not claimed before."""
-        cursor = self._claims.cursor(release, order, due_by)
+        cursor = self._claims.cursor(release, order, due)
         await self._cover(cursor, domains)
         asked = frozenset(domains)
         wanted = None if len(asked) == len(cursor.covered) else asked
@@ -311,14 +331,14 @@ class SqliteSpool:
         if added and has_begun:
             cursor.is_reading = True
             try:
-                keys = await self._read(self._reader.keys, added, cursor.order, FIRST, cursor.due_by, MOST_LATE)
+                keys = await self._read(self._reader.keys, added, cursor.order, FIRST, cursor.due, MOST_LATE)
             finally:
                 cursor.is_reading = False
             if len(keys) < MOST_LATE:
                 for key in keys:
                     cursor.noticed(key)
             else:
-                cursor.restart(cursor.order, cursor.due_by)
+                cursor.restart(cursor.order, cursor.due)
 
     async def _read_on(self, cursor: Cursor) -> None:
         """Reads the next keys of a release."""
@@ -329,7 +349,7 @@ class SqliteSpool:
             limit = max(SORTED_AHEAD, waiting // SORTED_PART)
         cursor.is_reading = True
         try:
-            keys = await self._read(self._reader.keys, domains, cursor.order, cursor.position, cursor.due_by, limit)
+            keys = await self._read(self._reader.keys, domains, cursor.order, cursor.position, cursor.due, limit)
         finally:
             cursor.is_reading = False
         cursor.read(keys, is_all=len(keys) < limit)
@@ -339,7 +359,7 @@ class SqliteSpool:
     ) -> list[Item]:
         """The items of keys that were taken; of other domains than the wanted ones the keys go to `others`."""
         try:
-            found = await self._read(self._reader.waiting_items, [key[2] for key in keys], cursor.due_by)
+            found = await self._read(self._reader.waiting_items, [key[2] for key in keys], cursor.due)
             if found.damaged:
                 await self._mend()
         except BaseException:
@@ -355,12 +375,46 @@ class SqliteSpool:
         self._claims.lend(items)
         return items
 
-    async def due(self, domains: Sequence[DomainName], now: float) -> float | None:
+    async def aged(
+        self, bounds: Sequence[tuple[DomainName, MessageId]], after: ItemId | None, limit: int
+    ) -> list[Item]:
+        """Waiting items that nobody has claimed, of messages up to the id beside their domain, in order of ids."""
+        asked = [(domain, item_id(last, MAX_ITEMS_PER_MESSAGE)) for domain, last in bounds if domain in self._waiting]
+        found: list[Item] = []
+        ids = [after or ItemId(0)]
+        while asked and len(found) < limit and ids:
+            ids = await self._read(self._reader.aged, asked, ids[-1], limit - len(found))
+            found += await self._rows([each for each in ids if self._claims.owner(each) is None], ItemState.WAITING)
+        return found
+
+    async def timed(self, after: ItemId | None, limit: int) -> tuple[list[Item], ItemId | None]:
+        """Of the next items those that are to be delivered by some time, and the last that was looked at."""
+        last, ids = await self._read(self._reader.timed, after or ItemId(0), limit)
+        return (await self.listing(Filter(ids=tuple(ids), limit=len(ids))) if ids else []), last
+
+    async def lend(self, items: Sequence[ItemId], *, frozen: bool = False) -> list[Item]:
+        """Claims these items, for no release."""
+        taken = self._claims.take_these(items)
+        lent: list[Item] = []
+        try:
+            lent = await self._rows(taken, ItemState.CLAIMED, (WAITING, FROZEN) if frozen else (WAITING,))
+        finally:
+            self._claims.lend(lent)
+            self.give_back(list(set(taken).difference(item.id for item in lent)))
+        return lent
+
+    async def _rows(self, ids: Sequence[ItemId], state: ItemState, wanted: tuple[int, ...] = (WAITING,)) -> list[Item]:
+        """Those of the items that wait, or are otherwise `wanted`, in that state."""
+        found = await self._read(self._reader.waiting_items, ids, None, state, wanted)
+        if found.damaged:
+            await self._mend()
+        return found.items
+
+    async def due(self, domains: Sequence[DomainName], beyond: float = math.inf) -> float | None:
         """When the next waiting item of these domains may be tried."""
-        del now  # what is due already has an earlier time
         if not any(domain in self._waiting for domain in domains):
             return None
-        return await self._read(self._reader.due, tuple(domains), self._claims.lent())
+        return await self._read(self._reader.due, tuple(domains), self._claims.lent(), beyond)
 
     async def content(self, item: Item) -> bytes | AsyncIterator[bytes]:
         """The octets as they were accepted: whole from a row, in pieces from a file. Raises ContentDamage."""
@@ -420,6 +474,10 @@ class SqliteSpool:
     async def stopped(self) -> dict[ItemState, int]:
         """How many items are frozen, and how many quarantined."""
         return await self._read(self._reader.stopped)
+
+    async def stopped_domains(self) -> dict[DomainName, Waiting]:
+        """What is frozen or quarantined, by domain."""
+        return await self._read(self._reader.stopped_domains)
 
     async def freeze(self, items: Sequence[ItemId]) -> list[ItemId]:
         """Stops waiting items. The stop of a claimed one is on disk too, and counts if it comes back."""

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 import apsw
 
-from restante.model import ITEM_BITS, MAX_ITEMS_PER_MESSAGE, ItemId, MessageId, item_id, message_of
+from restante.model import ITEM_BITS, MAX_ITEMS_PER_MESSAGE, DomainName, ItemId, MessageId, item_id, message_of
 from restante.store.counters import Counters
 from restante.store.jobs import Outcome, Thawed, Verb, Written
 from restante.store.rows import (
@@ -39,7 +39,8 @@ _SUMS = f"SELECT domain, count(*), sum(size), min(arrived) {_GIVEN} WHERE +state
 _PRESENT = f"SELECT items.id {_GIVEN}"
 _DELETE = "DELETE FROM items WHERE id IN (SELECT value FROM json_each(?))"
 _SET_STATE = "UPDATE items SET state = ?, seal = ? WHERE id = ?"
-_REMAINS = "UPDATE items SET envelope = ?, detail = ?, next_attempt = ?, attempts = ?, seal = ? WHERE id = ?"
+_REMAINS = """
+UPDATE items SET domain = ?, envelope = ?, detail = ?, next_attempt = ?, attempts = ?, seal = ? WHERE id = ?"""
 _SET_ASIDE = """
 UPDATE items SET domain = '', envelope = coalesce(CAST(envelope AS BLOB), x''), size = 0, arrived = 0.0, rank = 0,
 state = 2, attempts = 0, next_attempt = 0.0, detail = ?, seal = x'' WHERE id = ?"""
@@ -72,7 +73,8 @@ class Transaction:
         insert(self._connection, _MESSAGE, [_message_row(message) for message in messages])
         insert(self._connection, _ITEM, items)
         for row in items:
-            self._counters.add(row[1], 1, row[3], row[4])
+            if row[6] == WAITING:
+                self._counters.add(row[1], 1, row[3], row[4])
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Records outcomes. An item that is gone stays gone."""
@@ -101,14 +103,19 @@ class Transaction:
 
     def _remain(self, left: Sequence[tuple[Outcome, bytes]]) -> None:
         rows = {row[0]: row for row in self._whole([each.item for each, _ in left])}
-        changed: list[tuple[bytes, str, float, int, bytes, ItemId]] = []
+        changed: list[tuple[DomainName, bytes, str, float, int, bytes, ItemId]] = []
         for each, envelope in left:
             if (row := rows.get(each.item)) is not None:
-                identifier, domain, _, size, arrived, rank, state, attempts, *_ = row
-                then = (state, attempts + 1, each.next_attempt, each.detail)
+                identifier, before, _, size, arrived, rank, state, attempts, *_ = row
+                domain = each.domain or before
+                if domain != before and state == WAITING:
+                    self._counters.take(before, 1, size, arrived)
+                    self._counters.add(domain, 1, size, arrived)
+                tried = attempts + each.attempts
+                then = (state, tried, each.next_attempt, each.detail)
                 mark = seal(identifier, domain, envelope, size, arrived, rank, *then)
                 rows[each.item] = (identifier, domain, envelope, size, arrived, rank, *then, mark)
-                changed.append((envelope, each.detail, each.next_attempt, attempts + 1, mark, each.item))
+                changed.append((domain, envelope, each.detail, each.next_attempt, tried, mark, each.item))
         self._connection.executemany(_REMAINS, changed)
 
     def freeze(self, items: Sequence[ItemId]) -> list[ItemId]:
