@@ -16,7 +16,7 @@ import pytest
 from restante.model import HostPort
 from restante.net import asyncio_stream
 from restante.net.asyncio_stream import READ_AHEAD, WRITE_AHEAD, AsyncioStream, memory_pair
-from restante.net.dial import dial
+from restante.net.dial import dial, dial_path
 from restante.net.door import Door, Rules
 from restante.net.listen import Listener
 from restante.net.stream import InjectedBytes, StreamClosed, StreamTimeout
@@ -187,6 +187,32 @@ async def test_a_reset_is_told_from_an_end() -> None:
     done.set()
     await listener.close_door()
     await listener.end_sessions(1)
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+async def test_what_a_peer_said_before_it_left_is_heard(tmp_path: Path, family: socket.AddressFamily) -> None:
+    """A store confirms a message and shuts down, with more of ours unread: our next write finds the connection gone,
+    and must not take the answer along, or the message is sent again.
+    """
+    with socket.socket(family) as door:
+        door.bind(("127.0.0.1", 0) if family == socket.AF_INET else str(tmp_path / "socket"))
+        door.listen()
+        if family == socket.AF_INET:
+            stream = await dial(HostPort(*door.getsockname()), timeout=5)
+        else:
+            stream = await dial_path(tmp_path / "socket", timeout=5)
+        peer, _ = door.accept()
+        stream.write(b"one message, ")
+        await asyncio.sleep(0.05)
+        peer.sendall(b"250 saved\r\n")
+        peer.close()
+        stream.write(b"and another")
+        stream.flush()
+        stream.write(b", and one more")
+        stream.flush()
+        assert await stream.read(5) == b"250 saved\r\n"
+        with pytest.raises(StreamClosed):
+            await stream.read(5)
 
 
 async def test_who_waits_is_woken_by_our_own_end(pair: Pair) -> None:

@@ -8,7 +8,9 @@ connection serves all deadlines: it is moved only when it fires, so that a deadl
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
+import os
 import socket
 import struct
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from restante.smtp.node import IPAddress
 READ_AHEAD = 256 * 1024
 WRITE_AHEAD = 256 * 1024
 WRITE_AT_ONCE = 64 * 1024
+LAST_WORDS = 64 * 1024
 HANDSHAKE_SECONDS = 60.0
 CLOSE_SECONDS = 5.0
 NOWHERE = (ipaddress.ip_address("0.0.0.0"), 0)  # noqa: S104 - a peer without an address, as in a test
@@ -116,6 +119,8 @@ class AsyncioStream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, by either side."""
+        if exc is not None:
+            self._hear_last_words()
         self._gone = self._ended = True
         self._lost = exc
         if self._timer is not None:
@@ -125,6 +130,16 @@ class AsyncioStream(asyncio.Protocol):
         self.resume_writing()
         if not self._closed.done():
             self._closed.set_result(None)
+
+    def _hear_last_words(self) -> None:
+        """Keeps what the peer had said when a write found it gone: asyncio drops it, the kernel has it still."""
+        if self._transport is None or isinstance(self._transport, TlsTransport):
+            return
+        with contextlib.suppress(OSError):
+            if words := os.read(self._transport.get_extra_info("socket").fileno(), LAST_WORDS):
+                self._chunks.append(words)
+                self._unread += len(words)
+                self.received += len(words)
 
     def pause_writing(self) -> None:
         """Too much is queued."""

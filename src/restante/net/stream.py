@@ -7,7 +7,9 @@ Under TLS only a close_notify is a clean end: a connection that is cut without o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from restante.errors import RestanteError
@@ -22,8 +24,42 @@ class TlsBroken(StreamClosed):
     """A TLS handshake that failed, or a TLS session that was broken or cut off. Another connection may work."""
 
 
+class ResultType(StrEnum):
+    """What TLS towards a host can fail of, in the words of RFC 8460 §4.3."""
+
+    NO_STARTTLS = "starttls-not-supported"
+    HOST_MISMATCH = "certificate-host-mismatch"
+    EXPIRED = "certificate-expired"
+    NOT_TRUSTED = "certificate-not-trusted"
+    VALIDATION_FAILURE = "validation-failure"
+    """Any other reason."""
+    TLSA_INVALID = "tlsa-invalid"
+    DNSSEC_INVALID = "dnssec-invalid"
+    DANE_REQUIRED = "dane-required"
+    STS_FETCH_ERROR = "sts-policy-fetch-error"
+    STS_INVALID = "sts-policy-invalid"
+    STS_WEBPKI_INVALID = "sts-webpki-invalid"
+
+
 class NotTrusted(TlsBroken):
     """The peer did not prove to be the one that was meant. Trying again helps when the one or the other was mended."""
+
+    def __init__(self, problem: str, result: ResultType = ResultType.NOT_TRUSTED) -> None:
+        super().__init__(problem)
+        self.result = result
+
+
+_CODES = {
+    9: ResultType.EXPIRED,  # not yet valid: no word is nearer
+    10: ResultType.EXPIRED,
+    62: ResultType.HOST_MISMATCH,
+    64: ResultType.HOST_MISMATCH,
+}
+
+
+def result_of_code(code: int) -> ResultType:
+    """What one of OpenSSL's codes for a certificate that it does not trust (X509_V_ERR_...) is in RFC 8460."""
+    return _CODES.get(code, ResultType.NOT_TRUSTED)
 
 
 class StreamTimeout(RestanteError):
@@ -43,7 +79,10 @@ class PeerCertificate:
     names: tuple[str, ...] = ()
     """The DNS names in it, as A-labels in lower case; only where it is trusted."""
     trusted: bool = False
-    """Whether it leads to an authority that this end trusts, is within its dates and was made for this use."""
+    """Whether it leads to an authority that this end trusts, is within its dates and was made for this use; or is what
+    the TLSA records say."""
+    doubt: ResultType | None = None
+    """What is wrong with it, where that was to be found out and not to matter (MTA-STS, mode `testing`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +208,7 @@ class Stream(Protocol):
     def abort(self) -> None:
         """Closes at once; what was queued may be lost."""
         ...
+
+
+TlsSeen = Callable[[Stream, ResultType | None, str], None]
+"""Hears once what became of a connection's TLS: what failed and why, or None and nothing."""

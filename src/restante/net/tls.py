@@ -22,7 +22,11 @@ from OpenSSL import SSL, crypto
 
 from restante.errors import RestanteError
 from restante.files import replace_safely
-from restante.net.tls_layers import ClientLayer, ServerLayer, end_point_of, judge
+from restante.net.dane import TlsaRecord
+from restante.net.judging_layers import DaneLayer, TestedLayer
+from restante.net.openssl_layer import judge
+from restante.net.stream import TlsContext
+from restante.net.tls_layers import ClientLayer, ServerLayer, end_point_of
 
 SELF_SIGNED_DAYS = 3650
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -58,15 +62,30 @@ class TlsPolicy:
 
     level: TlsLevel = TlsLevel.OPPORTUNISTIC
     pins: tuple[str, ...] = ()
+    tlsa: tuple[TlsaRecord, ...] = ()
+    """What level DANE judges the peer by; usable records (net/dane.py). Without any nobody is the one that is meant."""
+    names: tuple[str, ...] = ()
+    """What the peer may be called with DANE: the TLSA base domain first, which it is told (RFC 7672 §3.2.2)."""
+    is_tested: bool = False
+    """Whether the certificate is judged as VERIFY does, but only to tell (PeerCertificate.doubt)."""
 
     def __post_init__(self) -> None:
         if self.pins and self.level.may_be_clear:
             raise ValueError(f"a pin and {self.level}: in clear nothing is shown")
+        if (self.tlsa or self.names) and self.level is not TlsLevel.DANE:
+            raise ValueError(f"TLSA records and {self.level}: they are for DANE")
+        if self.is_tested and self.level not in (TlsLevel.OPPORTUNISTIC, TlsLevel.REQUIRED):
+            raise ValueError(f"a test and {self.level}: that level takes no other certificate")
 
     @property
     def may_be_clear(self) -> bool:
         """Whether commands may be sent unencrypted."""
         return self.level.may_be_clear
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether a peer must prove by its certificate to be the one that is meant (RFC 8689 §4.2.1)."""
+        return self.level in (TlsLevel.VERIFY, TlsLevel.DANE)
 
 
 OPPORTUNISTIC = TlsPolicy()
@@ -108,6 +127,27 @@ class ClientContext:
     def layer(self, server_name: str | None) -> ClientLayer:
         """See TlsContext."""
         return ClientLayer(self.context, server_name, self.pins)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgingContext:
+    """TlsContext towards a peer that we judge ourselves, not Python's ssl; context_towards() makes one."""
+
+    context: SSL.Context
+    policy: TlsPolicy
+
+    @property
+    def server_side(self) -> bool:
+        """See TlsContext."""
+        return False
+
+    def layer(self, server_name: str | None) -> DaneLayer | TestedLayer:
+        """See TlsContext. With DANE the peer is told the TLSA base domain, whatever host was dialled."""
+        policy = self.policy
+        if policy.level is TlsLevel.DANE:
+            return DaneLayer(self.context, policy.tlsa, policy.names, policy.pins)
+        assert server_name is not None, "who is looked up has a name"
+        return TestedLayer(self.context, server_name, policy.pins)
 
 
 def server_context(certificate: Path, key: Path, *, asks: bool = False, client_ca: Path | None = None) -> ServerContext:
@@ -169,8 +209,11 @@ class Pair:
 
 
 def client_context(policy: TlsPolicy = OPPORTUNISTIC, own: Pair | None = None) -> ClientContext:
-    """The context towards a peer, to which we show `own` where it asks for a certificate. Raises CertificateError."""
-    assert policy.level is not TlsLevel.OFF, "that is without TLS"
+    """The context towards a peer, to which we show `own` where it asks for a certificate. Raises CertificateError.
+
+    For DANE, and for a policy that is tested, see context_towards().
+    """
+    assert policy.level not in (TlsLevel.OFF, TlsLevel.DANE), "that is without TLS, or judged elsewhere"
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
@@ -187,6 +230,23 @@ def client_context(policy: TlsPolicy = OPPORTUNISTIC, own: Pair | None = None) -
         except OSError as error:  # ssl.SSLError is one
             raise CertificateError(f"{own.certificate} and {own.key}: {error}") from None
     return ClientContext(context, policy.pins)
+
+
+def context_towards(policy: TlsPolicy, own: Pair | None = None) -> TlsContext:
+    """client_context(), for every policy. Raises CertificateError."""
+    if policy.level is not TlsLevel.DANE and not policy.is_tested:
+        return client_context(policy, own)
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
+    if policy.level is not TlsLevel.OPPORTUNISTIC:
+        context.set_cipher_list(CIPHERS.encode())
+    if policy.is_tested:
+        context.set_default_verify_paths()
+    context.set_verify(SSL.VERIFY_PEER, judge)
+    if own is not None:
+        _use_pair(context, _certificates(own.certificate), own.key, f"{own.certificate} and {own.key}")
+    return JudgingContext(context, policy)
 
 
 def self_signed(folder: Path, hostname: str) -> tuple[Path, Path, bool]:

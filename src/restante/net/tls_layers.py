@@ -16,39 +16,24 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from OpenSSL import SSL
-from OpenSSL.crypto import X509
 
-from restante.net.stream import NotTrusted, PeerCertificate, TlsBroken, TlsSession
+from restante.net.openssl_layer import PIECE, OpenSslLayer
+from restante.net.stream import NotTrusted, PeerCertificate, TlsBroken, TlsSession, result_of_code
 from restante.smtp.address import AddressError, parse_domain
 
-PIECE = 64 * 1024
 
-
-class ServerLayer:
+class ServerLayer(OpenSslLayer):
     """TlsLayer of the end that takes connections. `end_point` is the channel binding of the context's certificate."""
 
     def __init__(self, context: SSL.Context, end_point: bytes, *, has_authorities: bool) -> None:
-        self._verdicts: list[int] = []
+        super().__init__(context)
         self._end_point = end_point
         self._has_authorities = has_authorities
-        self._connection = SSL.Connection(context)
-        self._connection.set_app_data(self._verdicts)
-        self._connection.set_accept_state()
-        self.is_ended = False
-
-    def handshake(self) -> bool:
-        """See TlsLayer."""
-        try:
-            self._connection.do_handshake()
-        except SSL.WantReadError:
-            return False
-        except SSL.Error as error:
-            raise TlsBroken(f"the TLS handshake failed: {_reason(error)}") from None
-        return True
+        self.connection.set_accept_state()
 
     def session(self) -> TlsSession:
         """See TlsLayer."""
-        connection = self._connection
+        connection = self.connection
         try:
             certificate = connection.get_peer_certificate(as_cryptography=True)
         except (ValueError, x509.InvalidVersion) as error:
@@ -60,69 +45,9 @@ class ServerLayer:
         if certificate is None:
             return None
         # Nothing is trusted that this very handshake did not judge, as a resumed session would not be.
-        trusted = self._has_authorities and bool(self._verdicts) and not any(self._verdicts)
+        trusted = self._has_authorities and bool(self.verdicts) and not any(self.verdicts)
         names = dns_names(certificate) if trusted else ()
         return PeerCertificate(certificate.fingerprint(hashes.SHA256()).hex(), names, trusted)
-
-    def receive(self, data: bytes) -> None:
-        """See TlsLayer."""
-        self._connection.bio_write(data)
-
-    def read(self) -> bytes:
-        """See TlsLayer."""
-        pieces: list[bytes] = []
-        try:
-            while True:
-                pieces.append(self._connection.recv(PIECE))
-        except SSL.WantReadError:
-            pass
-        except SSL.ZeroReturnError:
-            self.is_ended = True
-        except SSL.Error as error:
-            raise TlsBroken(f"the TLS session was broken: {_reason(error)}") from None
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def write(self, data: bytes) -> None:
-        """See TlsLayer."""
-        try:
-            self._connection.sendall(data)
-        except SSL.Error as error:
-            raise TlsBroken(f"the TLS session was broken: {_reason(error)}") from None
-
-    def end(self) -> None:
-        """See TlsLayer."""
-        try:
-            self._connection.shutdown()
-        except SSL.Error:  # it is broken already
-            return
-
-    def data_to_send(self) -> bytes:
-        """See TlsLayer."""
-        pieces: list[bytes] = []
-        try:
-            while True:
-                pieces.append(self._connection.bio_read(2 * PIECE))
-                if len(pieces[-1]) < 2 * PIECE:
-                    break
-        except SSL.WantReadError:
-            pass
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def judge(connection: SSL.Connection, certificate: X509, error: int, depth: int, ok: int) -> bool:
-    """The verify callback of a ServerLayer's context: takes what comes, and notes what OpenSSL thinks of it."""
-    del certificate, depth, ok
-    verdicts = connection.get_app_data()
-    assert isinstance(verdicts, list)
-    verdicts.append(error)
-    return True
-
-
-def _reason(error: SSL.Error) -> str:
-    """OpenSSL's words for what went wrong."""
-    if error.args and isinstance(error.args[0], list) and error.args[0]:
-        return str(error.args[0][0][2])
-    return " ".join(map(str, error.args)) or "no reason is known"
 
 
 class ClientLayer:
@@ -142,17 +67,13 @@ class ClientLayer:
         except ssl.SSLWantReadError:
             return False
         except ssl.SSLCertVerificationError as error:
-            raise NotTrusted(f"the certificate is not trusted: {error.verify_message.rstrip('.')}") from None
+            problem = f"the certificate is not trusted: {error.verify_message.rstrip('.')}"
+            raise NotTrusted(problem, result_of_code(error.verify_code)) from None
         except ssl.SSLError as error:
             raise TlsBroken(f"the TLS handshake failed: {_words(error)}") from None
         if self._pins:
-            self._check_pin()
+            check_pin(self._certificate(), self._pins)
         return True
-
-    def _check_pin(self) -> None:
-        shown = pin_of(self._certificate())
-        if shown not in self._pins:
-            raise NotTrusted(f"the public key is not the pinned one: its SHA-256 is {shown}")
 
     def _certificate(self) -> x509.Certificate:
         """The server's. Raises TlsBroken."""
@@ -224,6 +145,13 @@ def pin_of(certificate: x509.Certificate) -> str:
         raise TlsBroken(f"the public key cannot be read: {error}") from None
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     return hashlib.sha256(key.public_bytes(serialization.Encoding.DER, form)).hexdigest()
+
+
+def check_pin(certificate: x509.Certificate, pins: Iterable[str]) -> None:
+    """Returns if the certificate's key is one of the pinned ones. Raises NotTrusted, TlsBroken."""
+    shown = pin_of(certificate)
+    if shown not in pins:
+        raise NotTrusted(f"the public key is not the pinned one: its SHA-256 is {shown}")
 
 
 def end_point_of(certificate: x509.Certificate) -> bytes:
