@@ -4,28 +4,52 @@ from __future__ import annotations
 
 import email
 import re
+from collections.abc import Sequence
+from email.header import decode_header, make_header
 from email.message import Message
 from email.utils import parseaddr, parsedate_to_datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from restante.message.dsn import MAX_RETURNED, failure_report, wants_failure_report
-from restante.model import DomainName, Envelope, Item, Mailbox, MessageId, Notify, Recipient, Ret, item_id
+from restante.message.causes import About, Action, Cause, Times
+from restante.message.dsn import MAX_RETURNED, notice
+from restante.model import (
+    ByMode,
+    DeliverBy,
+    DomainName,
+    Envelope,
+    Item,
+    Mailbox,
+    MessageId,
+    Recipient,
+    Ret,
+    item_id,
+)
 
 ANN = Mailbox.parse("ann@far.example")
 BOB = Recipient(Mailbox.parse("bob@test.example"))
 ORIGINAL = b"Received: from far.example\r\n\tby office.example\r\nSubject: hello\r\n\r\nDear Bob\r\n"
+NOW = Times(1_767_229_200.5)
 NO_SUCH_USER = "550 5.1.1 <bob@test.example>: No such user"
 NAMES = ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"]
-OF_RECIPIENT = ["Original-Recipient", "Final-Recipient", "Action", "Status", "Remote-MTA", "Diagnostic-Code"]
+OF_RECIPIENT = [
+    "Original-Recipient",
+    "Final-Recipient",
+    "Action",
+    "Status",
+    "Remote-MTA",
+    "Diagnostic-Code",
+    "Will-Retry-Until",
+]
 
 
 PLAIN = """\
 From: Mail Delivery System <MAILER-DAEMON@office.example>
 To: ann@far.example
-Subject: Your message could not be delivered
+Subject: Your message could not be delivered: hello
 Date: Thu, 01 Jan 2026 01:00:00 +0000
 Message-ID: <00700000000@office.example>
 Auto-Submitted: auto-replied
@@ -37,6 +61,8 @@ Content-Type: multipart/report; report-type=delivery-status;
 Content-Type: text/plain; charset=utf-8
 
 This is the mail system at office.example.
+
+About your message: hello
 
 Your message was refused by the host or mailbox that it was meant for,
 and no further attempt to deliver it is made. It did not reach:
@@ -72,24 +98,29 @@ Subject: hello
 
 def report(
     *failures: tuple[Recipient, str, str],
+    about: Sequence[About] = (),
     original: bytes = ORIGINAL,
     sender: Mailbox = ANN,
     ret: Ret | None = None,
     envid: str | None = None,
     remote: str = "192.0.2.25:25",
     size: int | None = None,
+    times: Times = NOW,
+    **asked: Any,
 ) -> bytes:
-    """A report from office.example, as it would be spooled."""
-    envelope = Envelope(sender, tuple(recipient for recipient, _, _ in failures), ret=ret, envid=envid)
+    """A notice from office.example, as it would be spooled: of refusals, where `about` says nothing else."""
+    refused = [About(who, Cause.REFUSED, reply, status) for who, status, reply in failures]
+    told = about or refused or [About(BOB, Cause.REFUSED, NO_SUCH_USER, "5.1.1")]
+    envelope = Envelope(sender, tuple(each.recipient for each in told), ret=ret, envid=envid, **asked)
     whole = len(original) if size is None else size
-    return failure_report(
+    return notice(
         hostname="office.example",
         message=MessageId(7 << 40),
         item=Item(item_id(MessageId(6 << 40), 1), DomainName("test.example"), envelope, whole, 1_767_225_600.5),
-        failures=failures or [(BOB, "5.1.1", NO_SUCH_USER)],
+        about=told,
         remote=remote,
         original=original,
-        now=1_767_229_200.5,
+        times=times,
     )
 
 
@@ -112,18 +143,6 @@ def subparts(parsed: Message) -> list[Message]:
 
 def unfolded(block: Message) -> list[tuple[str, str]]:
     return [(name, re.sub(r"\r\n(?=[ \t])", "", value)) for name, value in block.items()]
-
-
-@pytest.mark.parametrize(
-    ("notify", "wanted"),
-    [(None, True), ((Notify.NEVER,), False), ((Notify.SUCCESS,), False), ((Notify.FAILURE,), True),
-     ((Notify.SUCCESS, Notify.DELAY), False), ((Notify.DELAY, Notify.FAILURE), True)],
-)  # fmt: skip
-def test_who_is_told_of_a_failure(notify: tuple[Notify, ...] | None, *, wanted: bool) -> None:
-    """RFC 3461 §5.2: where NOTIFY is absent, and where it has FAILURE; never the null reverse-path."""
-    recipient = Recipient(BOB.mailbox, notify)
-    assert wants_failure_report(Envelope(ANN, (recipient,)), recipient) is wanted
-    assert not wants_failure_report(Envelope(None, (recipient,)), recipient)
 
 
 def test_a_report_as_it_is_sent() -> None:
@@ -217,12 +236,111 @@ def test_a_peer_s_reply_forges_nothing() -> None:
     reply = "550 no\r\nAction: delivered\r\n\r\n--=_\r\n=?utf-8?q?=0D=0AX:_y?= " + "long " * 500
     parsed, said, (_, block), _ = parts(report((BOB, "5.0.0", reply)))
     assert [name for name, _ in parsed.items()] == NAMES
-    assert [name for name, _ in block.items()] == OF_RECIPIENT[1:]
+    assert [name for name, _ in block.items()] == OF_RECIPIENT[1:-1]
     assert dict(unfolded(block))["Diagnostic-Code"].startswith(
         "smtp; 550 no Action: delivered --=_ = ?utf-8?q?=0D=0AX:_y?= long long "
     )
     assert len(dict(unfolded(block))["Diagnostic-Code"]) < 520
     assert "\n    [192.0.2.25] said: 550 no Action: delivered" in said
+
+
+SUBJECTS = [
+    ("hello", "hello"),
+    ("=?utf-8?q?Gr=C3=BC=C3=9Fe?= aus =?iso-8859-1?b?V/ZybA==?=", "Grüße aus Wörl"),
+    ("=?iso-2022-jp?b?GyRCRnxLXBsoQg==?=", "日本"),
+    ("a =?no-such?q?b?= =?utf-8?q?=3D=3Futf-8=3Fq=3Fc=3F=3D?=", "a b=?utf-8?q?c?="),
+]
+
+
+@pytest.mark.parametrize(("written", "read"), SUBJECTS)
+def test_a_notice_names_the_subject_as_it_was_meant(written: str, read: str) -> None:
+    """Decoded in what people read, and in the notice's own Subject in encoded words where it is not plain."""
+    parsed, said, _, _ = parts(report(original=f"Subject: {written}\r\n\r\n".encode()))
+    assert f"\nAbout your message: {read}\n" in said
+    assert str(make_header(decode_header(parsed["Subject"]))) == f"Your message could not be delivered: {read}"
+    assert (parsed["Subject"].startswith("=?utf-8?")) is not (read.isascii() and "=?" not in read)
+
+
+def test_without_a_subject_none_is_named() -> None:
+    """Nor an empty one."""
+    parsed, said, _, _ = parts(report(original=b"From: a@far.example\r\n\r\n"))
+    assert parsed["Subject"] == "Your message could not be delivered"
+    assert "About your message" not in said
+
+
+LATE = """\
+Your message is held here for its site, which has to ask for its mail. It was
+expected to, and has not. Your message waits here for:
+
+  <bob@test.example>
+    the last answer was: 451 later
+
+The site was expected on Thu, 01 Jan 2026 00:00:00 +0000.
+It is next expected on Fri, 02 Jan 2026 00:00:00 +0000.
+Your message is kept until Thu, 15 Jan 2026 00:00:00 +0000 at least.
+You need not send it again.
+"""
+
+
+def test_of_late_mail_it_tells_what_to_expect() -> None:
+    """Until when it is tried (RFC 3464 §2.3.9), and of held mail when its site should have come and will."""
+    day = 1_767_225_600.0
+    times = Times(NOW.now, until=day + 14 * 86_400, expected=day + 86_400, missed=day)
+    parsed, said, (_, block), _ = parts(report(about=[About(BOB, Cause.MISSED, "451 later")], remote="", times=times))
+    assert parsed["Subject"] == "Your message has not been delivered yet: hello"
+    assert LATE in said
+    assert [(name, block[name]) for name in OF_RECIPIENT if name in block] == [
+        ("Final-Recipient", "rfc822; bob@test.example"),
+        ("Action", "delayed"),
+        ("Status", "4.4.7"),
+        ("Diagnostic-Code", "X-Restante; 451 later"),
+        ("Will-Retry-Until", "Thu, 15 Jan 2026 00:00:00 +0000"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cause", "action", "status", "words"),
+    [
+        (Cause.EXPIRED, "failed", "5.4.7", "could not be handed on in all the time"),
+        (Cause.UNCOLLECTED, "failed", "5.4.7", "held here for its site, which has to ask for its mail. It has\nnot"),
+        (Cause.TOO_LATE, "failed", "5.4.7", "should have been delivered by a time that has passed"),
+        (Cause.LATE, "delayed", "4.4.7", "could not be handed on yet"),
+        (Cause.OVERDUE, "delayed", "4.4.7", "should have been delivered by now"),
+        (Cause.RELAYED, "relayed", "2.0.0", "a host that will not tell you"),
+        (Cause.PASSED, "relayed", "2.0.0", "was handed on"),
+        (Cause.DELIVERED, "delivered", "2.0.0", "in the mailbox of:\n\n  <bob@test.example>\n\n"),
+    ],
+)
+def test_each_cause_has_its_words_and_codes(cause: Cause, action: str, status: str, words: str) -> None:
+    """For people and for programs; what was taken needs no word of the host that took it."""
+    _, said, (_, block), _ = parts(report(about=[About(BOB, cause, "250 2.0.0 OK")]))
+    assert words in said
+    assert ("250 2.0.0 OK" in said) is (action in {"failed", "delayed"})
+    assert (block["Action"], block["Status"]) == (action, status)
+
+
+def test_recipients_with_different_ends_share_a_notice() -> None:
+    """One message; the gravest is in its subject."""
+    cleo = Recipient(Mailbox.parse("cleo@test.example"))
+    both = [About(BOB, Cause.DELIVERED, "250 OK"), About(cleo, Cause.REFUSED, "550 5.1.1 no", "5.1.1")]
+    parsed, said, (_, first, second), _ = parts(report(about=both))
+    assert (first["Action"], second["Action"]) == ("delivered", "failed")
+    assert parsed["Subject"] == "Your message could not be delivered: hello"
+    assert said.index("<bob@test.example>") < said.index("was refused") < said.index("<cleo@test.example>")
+
+
+def test_only_a_failure_brings_the_whole_message_back() -> None:
+    """RFC 3461 §4.3: RET is about failures; and RFC 8689 §5: never out of TLS what was to stay in it."""
+    whole = report(ret=Ret.FULL)
+    late = report(ret=Ret.FULL, about=[About(BOB, Cause.LATE)])
+    required = report(ret=Ret.FULL, requiretls=True)
+    assert [b"Dear Bob" in raw for raw in (whole, late, required)] == [True, False, False]
+
+
+def test_the_time_that_was_asked_for_is_told() -> None:
+    """RFC 2852 §5: Deliver-By-Date."""
+    about = parts(report(deliver_by=DeliverBy(1_767_225_660.0, ByMode.RETURN)))[2][0]
+    assert about["Deliver-By-Date"] == "Thu, 01 Jan 2026 00:01:00 +0000"
 
 
 XTEXT = st.text().map(lambda text: "".join(f"+{octet:02X}" for octet in text.encode("utf-8", "replace")))
@@ -235,7 +353,9 @@ FIELDS = st.lists(st.one_of(st.binary(max_size=90), st.sampled_from([b"\r\n", b"
 
 
 @given(
-    failures=st.lists(st.tuples(RECIPIENTS, st.text(), st.text()), min_size=1, max_size=3),
+    told=st.lists(st.builds(About, RECIPIENTS, st.sampled_from(Cause), st.text(), st.text()), min_size=1, max_size=3),
+    subject=st.lists(st.one_of(st.text(), st.sampled_from(["=?", "utf-8", "?q?", "?b?", "?=", " ", "\r\n "]))),
+    until=st.none() | st.floats(0, 2e11),
     original=FIELDS.map(b"".join),
     sender=MAILBOXES,
     ret=st.sampled_from([None, Ret.FULL, Ret.HDRS]),
@@ -244,7 +364,9 @@ FIELDS = st.lists(st.one_of(st.binary(max_size=90), st.sampled_from([b"\r\n", b"
 )
 def test_whatever_it_is_about_a_report_is_well_formed(
     *,
-    failures: list[tuple[Recipient, str, str]],
+    told: list[About],
+    subject: list[str],
+    until: float | None,
     original: bytes,
     sender: Mailbox,
     ret: Ret | None,
@@ -252,7 +374,11 @@ def test_whatever_it_is_about_a_report_is_well_formed(
     remote: str,
 ) -> None:
     """ASCII, CRLF line ends only, lines that every server takes, three parts, and the fields that we mean."""
-    raw = report(*failures, original=original, sender=sender, ret=ret, envid=envid, remote=remote)
+    original = b"Subject: " + "".join(subject).encode("utf-8", "replace") + b"\r\n" + original
+    times = Times(NOW.now, until, until, until)
+    raw = report(
+        about=told, original=original, sender=sender, ret=ret, envid=envid, remote=remote, times=times, size=-1
+    )
     assert raw.isascii()
     assert b"\0" not in raw
     lines = raw.split(b"\r\n")
@@ -264,14 +390,20 @@ def test_whatever_it_is_about_a_report_is_well_formed(
     assert parsedate_to_datetime(parsed["Date"]).timestamp() == 1_767_229_200
     assert parseaddr(parsed["From"])[1] == "MAILER-DAEMON@office.example"
     assert said.startswith("This is the mail system at office.example.")
+    shown = str(make_header(decode_header(str(parsed["Subject"]))))
+    assert shown.replace("\u200c", "").replace("\u200d", "").isprintable()
     assert [name for name, _ in about.items()] == ["Original-Envelope-Id"] * (envid is not None) + [
         "Reporting-MTA",
         "Arrival-Date",
     ]
-    assert len(blocks) == len(failures)
-    for block, (recipient, _, _) in zip(blocks, failures, strict=True):
-        left_out = {"Original-Recipient"} if recipient.orcpt is None else set()
+    assert len(blocks) == len(told)
+    for block, each in zip(blocks, told, strict=True):
+        left_out = {"Original-Recipient"} if each.recipient.orcpt is None else set()
         left_out |= {"Remote-MTA"} if remote != "192.0.2.25:25" else set()
+        left_out |= {"Diagnostic-Code"} if not each.reply.split() else set()
+        left_out |= {"Will-Retry-Until"} if until is None or each.cause.action is not Action.DELAYED else set()
+        assert block["Action"] == each.cause.action
+        assert block["Status"][0] == {"failed": "5", "delayed": "4"}.get(block["Action"], "2")
         assert [name for name, _ in block.items()] == [name for name in OF_RECIPIENT if name not in left_out]
         assert block.defects == []
     assert returned.get_content_type() in {"text/rfc822-headers", "message/rfc822"}

@@ -25,10 +25,11 @@ def field(
     principal: Principal = PEER,
     recipient: Mailbox | None = None,
     wall: float = 1_767_225_600.9,
+    priority: int | None = None,
 ) -> str:
     """The field of a message to office.example."""
     begun = opening(name=name, principal=principal, hostname="office.example", protocol="ESMTPS")
-    return received(begun, MessageId(7 << 40), recipient, wall).decode("ascii")
+    return received(begun, MessageId(7 << 40), recipient, wall, priority).decode("ascii")
 
 
 def test_the_field_of_a_message_to_one() -> None:
@@ -46,6 +47,17 @@ def test_the_field_of_a_message_to_many_names_none() -> None:
     assert field() == (
         "Received: from mail.far.example ([192.0.2.7])\r\n"
         "\tby office.example (restante) with ESMTPS id 00700000000;\r\n"
+        "\tThu, 01 Jan 2026 00:00:00 +0000\r\n"
+    )
+
+
+def test_a_priority_that_was_asked_for_is_told() -> None:
+    """RFC 6710 §4.2: in a clause of its own, behind those of RFC 5321 §4.4."""
+    assert field(recipient=BOB, priority=-4) == (
+        "Received: from mail.far.example ([192.0.2.7])\r\n"
+        "\tby office.example (restante) with ESMTPS id 00700000000\r\n"
+        "\tfor <bob@test.example>\r\n"
+        "\tPRIORITY -4;\r\n"
         "\tThu, 01 Jan 2026 00:00:00 +0000\r\n"
     )
 

@@ -32,9 +32,16 @@ def opening(*, name: str, principal: Principal, hostname: str, protocol: str) ->
     return f"Received: from {who} ([{literal}]{proof})\r\n\tby {hostname} (restante) with {protocol} id "
 
 
-def received(opening: str, message: MessageId, recipient: Mailbox | None, wall: float) -> bytes:
-    """A Received field with its line end. `recipient` is told only where it is the only one (RFC 5321 §7.6)."""
+def received(
+    opening: str, message: MessageId, recipient: Mailbox | None, wall: float, priority: int | None = None
+) -> bytes:
+    """A Received field with its line end. `recipient` is told only where it is the only one (RFC 5321 §7.6).
+
+    `priority`: where one was asked for (RFC 6710 §4.2).
+    """
     meant = f"\r\n\tfor <{recipient}>" if recipient is not None and recipient.is_ascii else ""
+    if priority is not None:
+        meant = f"{meant}\r\n\tPRIORITY {priority}"
     return f"{opening}{write_message_id(message)}{meant};\r\n\t{date(int(wall))}\r\n".encode()
 
 
