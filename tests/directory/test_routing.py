@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
@@ -11,12 +12,13 @@ from restante.directory.entries import Delivered, Directory, Entry, Held, Recipi
 from restante.directory.routing import (
     Destination,
     DomainRejected,
+    Reader,
     RelayDenied,
     UnknownUser,
     domains_of_entry,
     entry_name,
+    readers_for,
     route,
-    users_for,
 )
 from restante.directory.users import User
 from restante.model import ByMx, DomainName, HostPort, Mailbox, Principal
@@ -41,9 +43,9 @@ ENTRIES: list[Entry] = [
 WITHOUT_OTHERS = Directory("office.example", ENTRIES, [ipaddress.ip_network("127.0.0.0/8")])
 
 
-def with_others(other: Entry) -> Directory:
-    """The same directory with an entry for every other domain."""
-    return Directory("office.example", [other, *ENTRIES], [ipaddress.ip_network("127.0.0.0/8")])
+def with_others(*others: Entry) -> Directory:
+    """The same directory with an entry for every other domain, or further ones."""
+    return Directory("office.example", [*others, *ENTRIES], [ipaddress.ip_network("127.0.0.0/8")])
 
 
 RELAYING = with_others(Relayed("*", ByMx()))
@@ -128,6 +130,47 @@ def test_what_the_next_hop_might_send_on_is_not_taken_from_strangers(local: str)
     assert became(WITHOUT_OTHERS, f"{local}@open.example", STRANGER) == "open.example"
 
 
+LISTED = Recipients(frozenset({"ann@front.example"}), frozenset({DomainName("whole.example")}))
+FORWARDED = Relayed("front.example", SITE, from_anyone=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "unlisted", "listed"),
+    [
+        ("Ann@Front.Example", "front.example", "front.example"),
+        ("ann+x@front.example", "front.example", "front.example"),
+        ("bob@front.example", "front.example", "UnknownUser"),
+        ("postmaster@front.example", "front.example", "front.example"),
+        ("u%t.example@front.example", "RelayDenied", "UnknownUser"),
+        ("t.example!u@front.example", "RelayDenied", "UnknownUser"),
+        ('"u@t.example"@front.example', "RelayDenied", "UnknownUser"),
+        ("ann@sub.front.example", "RelayDenied", "RelayDenied"),
+        ("ann@relayed.example", "RelayDenied", "RelayDenied"),
+        ("ann@elsewhere.example", "RelayDenied", "RelayDenied"),
+    ],
+)
+def test_a_relayed_domain_that_takes_mail_from_anyone_is_as_a_held_one(path: str, unlisted: str, listed: str) -> None:
+    """And opens no other, nor the forms that its next hop might send on."""
+    for entry, expected in ((FORWARDED, unlisted), (replace(FORWARDED, recipients=LISTED), listed)):
+        directory = with_others(Relayed("*", ByMx()), entry)
+        assert became(directory, path, STRANGER) == expected
+
+
+def test_who_may_relay_is_held_to_a_relayed_domain_s_list_too() -> None:
+    """Nobody is there who is not listed; and its forms are not looked at."""
+    assert became(with_others(FORWARDED), "u%t.example@front.example", NEIGHBOUR) == "front.example"
+    listed = replace(FORWARDED, recipients=LISTED)
+    assert became(with_others(listed), "bob@front.example", NEIGHBOUR) == "UnknownUser"
+    assert became(with_others(replace(listed, from_anyone=False)), "bob@front.example", NEIGHBOUR) == "UnknownUser"
+    assert became(with_others(replace(listed, from_anyone=False)), "ann@front.example", STRANGER) == "RelayDenied"
+
+
+def test_every_other_domain_is_never_relayed_for_anyone() -> None:
+    """Whatever is written: that would be an open relay."""
+    directory = with_others(Relayed("*", ByMx(), from_anyone=True))
+    assert became(directory, "ann@elsewhere.example", STRANGER) == "RelayDenied"
+
+
 def test_every_other_domain_may_be_rejected() -> None:
     """In words of its own."""
     directory = with_others(Rejected("*", "Only our own"))
@@ -147,7 +190,7 @@ def test_bare_postmaster_is_that_of_our_first_local_domain() -> None:
     found = route(WITHOUT_OTHERS, parse_forward_path("<POSTMASTER>"), STRANGER)
     assert isinstance(found, Destination)
     assert found.mailbox == Mailbox("postmaster", DomainName("local.example"))
-    assert users_for(WITHOUT_OTHERS, found.mailbox) == ("anna",)
+    assert readers_for(WITHOUT_OTHERS, found.mailbox) == (Reader("anna"),)
     for entries in ([], [Held("held.example", SITE)], [Delivered("*", None)], [Relayed("*", ByMx())]):
         assert (
             route(Directory("office.example", entries), parse_forward_path("<postmaster>"), NEIGHBOUR) == RelayDenied()
@@ -157,18 +200,55 @@ def test_bare_postmaster_is_that_of_our_first_local_domain() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mailbox", "users"),
-    [("Anna@local.example", "anna"), ("anna+lists@local.example", "anna"), ("anna+@local.example", "anna"),
-     ("anna+x@local.example", "bob"), ("bob+old@local.example", "bob+old"), ("bob+new@local.example", "bob"),
+    ("mailbox", "stored"),
+    [("Anna@local.example", "anna"), ("Anna+Lists@local.example", "anna+Lists"), ("anna+@local.example", "anna"),
+     ("anna+x@local.example", "bob"), ("bob+old@local.example", "bob+old"), ("bob+new+er@local.example", "bob+new+er"),
      ("info@local.example", "anna bob"), ("INFO+x@local.example", "anna bob"), ("all@local.example", "anna bob"),
-     ("postmaster@local.example", "anna"), ("nobody@local.example", ""), ("+anna@local.example", ""),
-     ("Carl+x@open.example", "carl"), ("+x@open.example", "+x"), ("postmaster@open.example", "postmaster"),
-     ('".."@open.example', ".."), ('""@open.example', ""),
+     ("postmaster@local.example", "anna"), ("PostMaster+x@local.example", "anna"), ("nobody@local.example", ""),
+     ("+anna@local.example", ""), ("Carl+x@open.example", "carl+x"), ("+x@open.example", "+x"),
+     ("postmaster@open.example", "postmaster"), ('".."@open.example', '".."'), ('""@open.example', ""),
      ("ann@held.example", ""), ("ann@elsewhere.example", "")],
 )  # fmt: skip
-def test_whose_mailboxes_an_address_means(mailbox: str, users: str) -> None:
-    """An alias before a user, the whole local part before what stands before its plus; each user once."""
-    assert users_for(RELAYING, Mailbox.parse(mailbox)) == tuple(users.split())
+def test_who_reads_what_is_sent_to_an_address(mailbox: str, stored: str) -> None:
+    """An alias before a user, the whole local part before what stands before its plus; each user once.
+
+    What stands behind the plus goes along where the address is the user's own.
+    """
+    readers = readers_for(RELAYING, Mailbox.parse(mailbox))
+    domain = Mailbox.parse(mailbox).domain
+    assert [str(reader.mailbox(domain)) for reader in readers] == [f"{name}@{domain}" for name in stored.split()]
+
+
+def test_a_name_that_is_also_a_user_s_has_no_detail() -> None:
+    """`bob+old` is a user of that name, and `bob+new` is bob."""
+    assert readers_for(RELAYING, Mailbox.parse("bob+old@local.example")) == (Reader("bob+old"),)
+    assert readers_for(RELAYING, Mailbox.parse("bob+new@local.example")) == (Reader("bob", "new"),)
+
+
+@pytest.mark.parametrize(
+    ("local", "users"),
+    [("nobody", "bob carl"), ("no+body", "bob carl"), ("+x", "bob carl"), ('""', "bob carl"), ("*", "bob carl"),
+     ("anna", "anna"), ("info", "anna"), ("postmaster", "anna"), ("postmaster+x", "anna"), ("u%t.example", "bob carl")],
+)  # fmt: skip
+def test_a_catch_all_reads_what_nobody_else_does(local: str, users: str) -> None:
+    """Users, aliases and postmaster come first; nobody is unknown."""
+    aliases = {"*": ("both",), "both": ("bob", "carl"), "info": ("anna",)}
+    entry = Delivered("catch.example", frozenset({"anna", "bob", "carl"}), aliases, postmaster="anna")
+    directory = Directory("office.example", [entry])
+    mailbox = Mailbox.parse(f"{local}@catch.example")
+    assert [reader.user for reader in readers_for(directory, mailbox)] == users.split()
+    assert isinstance(route(directory, mailbox, STRANGER), Destination)
+
+
+@pytest.mark.parametrize("local", ["u%t.example", "t.example!u", '"u@t.example"'])
+def test_a_store_whose_users_nobody_lists_gets_no_such_forms_from_strangers(local: str) -> None:
+    """It may be anything that speaks LMTP; a list of users is the proof that the name is one of them."""
+    store = HostPort("192.0.2.24", 24)
+    entries = [Delivered("any.example", None, lmtp=store), Delivered("some.example", frozenset({"anna"}), lmtp=store)]
+    directory = Directory("office.example", entries, [ipaddress.ip_network("127.0.0.0/8")])
+    assert became(directory, f"{local}@any.example", STRANGER) == "RelayDenied"
+    assert became(directory, f"{local}@any.example", NEIGHBOUR) == "any.example"
+    assert became(directory, f"{local}@some.example", STRANGER) == "UnknownUser"
 
 
 def test_which_domains_with_mail_an_entry_decides_about() -> None:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from tests.release.rights import Matrix, everything, forms, strangers
 
 from restante.directory import rights as real
-from restante.directory.entries import Directory, Held
+from restante.directory.entries import Directory, Grant, Held
 from restante.directory.rights import match_node, may_turn
-from restante.model import DomainName, Principal
+from restante.directory.users import User
+from restante.model import DomainName, HostPort, Principal
 from restante.smtp.address import AddressError, parse_domain
 from restante.smtp.node import AddressNode, DomainNode, GroupNode, Node, NodeError, SubtreeNode, parse_node
 
@@ -130,3 +131,28 @@ def test_an_address_turns_nothing() -> None:
         assert may_turn(matrix.directory, principal) == ()
         for name in matrix.owned[site]:
             assert may_turn(matrix.directory, principal, [DomainName(name)]) == ()
+
+
+PRINT = "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("certificate", "names", "grant", "is_certified"),
+    [
+        (None, (), "user:tim", False),
+        ("cd" * 32, ("else.example",), "user:tim", False),
+        (PRINT, (), "user:tim", True),
+        (None, ("site.example",), "user:tim", True),
+        ("cd" * 32, (), f"cert:{'cd' * 32}", True),
+        ("cd" * 32, (), "192.0.2.0/24", False),
+    ],
+)
+def test_a_certificate_shows_who_has_called_only_where_it_is_the_login_s_or_was_granted(
+    certificate: str | None, names: tuple[str, ...], grant: str, is_certified: bool
+) -> None:
+    """RFC 8689 wants the server's certificate verified; of who turns the connection we know its client certificate."""
+    tim = User("tim", certificates=frozenset({PRINT, "site.example"}), domains=frozenset({DomainName("one.example")}))
+    entry = Held("one.example", HostPort("192.0.2.25"), (Grant.parse(grant),))
+    directory = Directory("office.example", (entry,), (), (tim,))
+    caller = Principal(ipaddress.ip_address("192.0.2.7"), "tim", certificate, names)
+    assert real.is_certified(directory, caller, (entry,)) == is_certified

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeGuard
 
 from restante.directory.users import User
 from restante.model import DomainName, HostPort, IPAddress, Mailbox, NextHop, Order, Principal
@@ -174,7 +175,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Relayed:
-    """Mail goes on at once, for those who may relay."""
+    """Mail goes on at once, for those who may relay, or for anyone."""
 
     name: str
     next_hop: NextHop
@@ -189,6 +190,11 @@ class Relayed:
     """To the hosts of one destination by MX."""
     rate: int | None = None
     """Messages a minute to one destination."""
+    from_anyone: bool = False
+    """Whether strangers may send there too; `*` is never theirs."""
+    recipients: Recipients | None = None
+    unknown_for: float = 86_400.0
+    """Seconds for which a recipient that the next hop has refused is refused here; `from_anyone`, without a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +223,11 @@ class Rejected:
 
 
 Entry = Held | Relayed | Delivered | Rejected
+
+
+def asks_who_exists(entry: Entry | None) -> TypeGuard[Held | Relayed]:
+    """Whether strangers send to mailboxes that are elsewhere, so that it matters who exists: by a list, or learned."""
+    return isinstance(entry, Held) or (isinstance(entry, Relayed) and entry.from_anyone)
 
 
 class Directory:

@@ -9,6 +9,7 @@ typed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from restante.directory.entries import EVERY_OTHER, Directory, Held
 from restante.model import Caller, DomainName, HostPort, Mailbox, Principal
@@ -54,6 +55,14 @@ def may_release_by_proof(entry: Held, principal: Principal) -> bool:
     if principal.login is not None and principal.login in entry.owners:
         return True
     return any(grant.needs_proof and grant.covers(principal) for grant in entry.grants)
+
+
+def is_certified(directory: Directory, principal: Principal, entries: Sequence[Held]) -> bool:
+    """Whether its certificate alone shows it to be who may have the mail of these entries."""
+    user = directory.users.get(principal.login) if principal.login is not None else None
+    if user is not None and user.is_shown_by(principal):
+        return True
+    return all(may_release_by_proof(entry, replace(principal, login=None)) for entry in entries)
 
 
 def match_node(directory: Directory, node: Node, principal: Principal) -> tuple[Held, ...]:

@@ -1,9 +1,10 @@
 """What happens to one recipient: a destination, or why not. Pure; RFC 5321 §3.3, §3.6.
 
-Held and local domains take mail from anybody; every other destination only from who may relay. A local part is
-compared without case; `user+tag` is `user` (RFC 5233) where no user is called so. Percent signs, bangs and quoted
-at-signs in a local part have no meaning here; but the next hop may give them one, and send the mail on for whoever
-sent it, so from strangers they are taken only where the recipient is known.
+Held and local domains take mail from anybody, and so do relayed ones that say so; every other destination only from
+who may relay. A local part is compared without case; `user+detail` is `user` (RFC 5233) where no user is called so; the
+alias `*` is for whoever is unknown, and never for postmaster (RFC 5321 §4.5.1). Percent signs, bangs and quoted
+at-signs in a local part have no meaning here; but the next hop may give them one, and send the mail on for whoever sent
+it, so from strangers they are taken only where the recipient is known.
 """
 
 from __future__ import annotations
@@ -23,6 +24,18 @@ class Destination:
     entry: Held | Relayed | Delivered
     domain: DomainName
     mailbox: Mailbox
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A user who reads what comes for a mailbox; `detail` is what stands behind the plus of the user's own address."""
+
+    user: str
+    detail: str = ""
+
+    def mailbox(self, domain: DomainName) -> Mailbox:
+        """How a mail store knows it."""
+        return Mailbox(f"{self.user}+{self.detail}" if self.detail else self.user, domain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +72,7 @@ def route(
         return DomainRejected(entry.text)
     if entry is None:
         return RelayDenied()
-    is_elsewhere = isinstance(entry, Relayed) or entry.name == EVERY_OTHER
-    if is_elsewhere and not may_relay(directory, principal, reverse_path):
+    if not _is_open(entry) and not may_relay(directory, principal, reverse_path):
         return RelayDenied()
     if not _is_known(entry, mailbox):
         return UnknownUser()
@@ -76,20 +88,25 @@ def _ours(directory: Directory, mailbox: Mailbox) -> Mailbox:
     return Mailbox("postmaster", DomainName(local.name)) if local is not None else mailbox
 
 
+def _is_open(entry: Held | Relayed | Delivered) -> bool:
+    """Whether anybody may send there."""
+    return entry.name != EVERY_OTHER and (not isinstance(entry, Relayed) or entry.from_anyone)
+
+
 def _is_known(entry: Held | Relayed | Delivered, mailbox: Mailbox) -> bool:
     match entry:
-        case Held(recipients=None) | Relayed():
+        case Held(recipients=None) | Relayed(recipients=None):
             return True
-        case Held(recipients=known):
+        case Held(recipients=known) | Relayed(recipients=known):
             return known is not None and (known.has(mailbox) or mailbox.key == "postmaster")
         case Delivered():
-            return bool(_users(entry, mailbox))
+            return bool(_readers(entry, mailbox))
 
 
-def users_for(directory: Directory, mailbox: Mailbox) -> tuple[str, ...]:
-    """The users whose mailboxes a local mailbox means, aliases followed; empty where it is unknown."""
+def readers_for(directory: Directory, mailbox: Mailbox) -> tuple[Reader, ...]:
+    """Who reads what is sent to a local mailbox, aliases followed; empty where it is unknown."""
     entry = directory.entry_for(mailbox.domain)
-    return _users(entry, mailbox) if isinstance(entry, Delivered) else ()
+    return _readers(entry, mailbox) if isinstance(entry, Delivered) else ()
 
 
 def _routes_itself(mailbox: Mailbox) -> bool:
@@ -99,19 +116,32 @@ def _routes_itself(mailbox: Mailbox) -> bool:
 
 def _is_listed(entry: Held | Relayed | Delivered) -> bool:
     """Whether the recipients of an entry are known one by one."""
-    return isinstance(entry, Delivered) or (isinstance(entry, Held) and entry.recipients is not None)
+    if isinstance(entry, Delivered):
+        return entry.users is not None or entry.lmtp is None
+    return entry.recipients is not None
 
 
-def _users(entry: Delivered, mailbox: Mailbox) -> tuple[str, ...]:
-    for name in (mailbox.key, mailbox.key.partition("+")[0]):
+def _readers(entry: Delivered, mailbox: Mailbox) -> tuple[Reader, ...]:
+    whole, base = mailbox.key, mailbox.key.partition("+")[0]
+    for name in (whole, base):
         if name in entry.aliases:
-            return tuple(dict.fromkeys(user for target in entry.aliases[name] for user in _follow(entry, target)))
+            return _of_alias(entry, name)
         if entry.users is not None and name in entry.users:
-            return (name,)
-    if mailbox.key == "postmaster":
-        return (entry.postmaster,)
-    user = mailbox.key.partition("+")[0] or mailbox.key
-    return (user,) if entry.users is None and user else ()
+            return (Reader(name, _detail(mailbox) if name != whole else ""),)
+        if name == "postmaster":
+            return (Reader(entry.postmaster),)
+    if entry.users is None and whole:
+        return (Reader(base, _detail(mailbox)) if base else Reader(whole),)
+    return _of_alias(entry, EVERY_OTHER) if EVERY_OTHER in entry.aliases else ()
+
+
+def _detail(mailbox: Mailbox) -> str:
+    return mailbox.local.partition("+")[2]
+
+
+def _of_alias(entry: Delivered, name: str) -> tuple[Reader, ...]:
+    users = (user for target in entry.aliases[name] for user in _follow(entry, target))
+    return tuple([Reader(user) for user in dict.fromkeys(users)])
 
 
 def _follow(entry: Delivered, target: str) -> tuple[str, ...]:
