@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from tests.transport.test_smtp import Stock, parcel
 
 from restante.model import Body
@@ -26,7 +27,7 @@ def opens(*pieces: bytes) -> Callable[[], AsyncIterator[bytes]]:
 
 def binary(given: Parcel) -> Parcel:
     """The same, as BODY=BINARYMIME."""
-    return replace(given, item=replace(given.item, envelope=replace(given.item.envelope, body=Body.BINARY)))
+    return replace(given, item=replace(given.item, envelope=structs.replace(given.item.envelope, body=Body.BINARY)))
 
 
 async def drawn(*parcels: Parcel) -> tuple[list[bytes], list[ItemOutcome]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from restante.transport.mailbox import STALE_SECONDS, Copy, Folders, LineEnds, folder_name
+from restante.transport.mailbox import STALE_SECONDS, Copy, Folders, LineEnds, folder_for, folder_name
 
 
 @pytest.mark.parametrize(
@@ -98,10 +99,10 @@ def test_what_a_crash_left_in_tmp_goes_after_36_hours(tmp_path: Path) -> None:
 
 
 def test_a_copy_is_in_new_only_when_it_is_published(tmp_path: Path) -> None:
-    """Until then it is in tmp, readable by its owner only; then it is gone from there."""
+    """Until then it is in tmp, readable by its owner only; then it is gone from there, and its name tells its size."""
     folder = tmp_path / "mailboxes" / "test.example" / "anna"
     Folders(tmp_path / "mailboxes", time.time).prepare(folder)
-    copy = Copy(folder, "1.R1.host", b"head\n")
+    copy = Copy(folder, folder, "1.R1.host", b"head\n")
     copy.begin()
     copy.write(b"content\n")
     assert not list((folder / "new").iterdir())
@@ -111,14 +112,14 @@ def test_a_copy_is_in_new_only_when_it_is_published(tmp_path: Path) -> None:
     copy.publish()
     copy.discard()
     assert not list((folder / "tmp").iterdir())
-    assert (folder / "new" / "1.R1.host").read_bytes() == b"head\ncontent\n"
+    assert (folder / "new" / "1.R1.host,S=13").read_bytes() == b"head\ncontent\n"
 
 
 def test_a_step_that_fails_removes_the_file(tmp_path: Path) -> None:
     """And no later step is taken."""
     folder = tmp_path / "mailboxes" / "test.example" / "anna"
     Folders(tmp_path / "mailboxes", time.time).prepare(folder)
-    copy = Copy(folder, "1.R1.host", b"head\n")
+    copy = Copy(folder, folder, "1.R1.host", b"head\n")
     copy.attempt(Copy.begin)
     (folder / "new").rmdir()
     copy.attempt(Copy.sync)
@@ -126,6 +127,42 @@ def test_a_step_that_fails_removes_the_file(tmp_path: Path) -> None:
     copy.attempt(Copy.begin)
     assert isinstance(copy.error, FileNotFoundError)
     assert not list((folder / "tmp").iterdir())
+
+
+def made(home: Path, *names: str) -> Path:
+    """A mailbox with these folders, as its user's mail program makes them."""
+    for name in ("", *names):
+        for part in ("tmp", "new", "cur"):
+            (home / name / part).mkdir(parents=True)
+    return home
+
+
+@pytest.mark.parametrize(
+    ("detail", "folder"),
+    [("lists", ".lists"), ("Lists", ".lists"), ("Work", ".Work"), ("WORK", ".work"), ("work", ".work"),
+     ("a-b_c9", ".a-b_c9"), ("", ""), ("none", ""), ("a.b", ""), (".", ""), ("..", ""), ("../bob", ""),
+     ("lists/../../bob", ""), ("grün", ""), ("gr&APw-n", ""), ("lists\n", ""), ("link", ""), ("file", ""),
+     ("half", "")],
+)  # fmt: skip
+def test_which_folder_a_detail_names(tmp_path: Path, detail: str, folder: str) -> None:
+    """One that is there, as it is written or in lower case; no path, no other letters, no link, no half folder."""
+    home = made(tmp_path / "anna", ".lists", ".Work", ".work", ".a-b_c9", ".a.b", ".gr&APw-n", "..", "...")
+    made(tmp_path / "bob")
+    (home / ".link").symlink_to(tmp_path / "bob")
+    (home / ".file").touch()
+    (home / ".half/new").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    assert folder_for(home, detail) == (home / folder if folder else home)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@given(st.one_of(st.text(max_size=8), st.text("./a", max_size=8)))
+def test_no_detail_leaves_the_mailbox(detail: str) -> None:
+    """Whatever the address says and whatever lies around: the inbox, or a folder right below it, without more dots."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = made(Path(folder) / "test.example" / "anna", "..", ".a", ".a/.a", "../.a")
+        found = folder_for(home, detail)
+        assert found in (home, home / ".a")
 
 
 @given(st.binary(max_size=60).map(lambda raw: raw.replace(b"a", b"\r\n").replace(b"b", b"\r")), st.data())

@@ -10,13 +10,17 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.here import not_here
 
+from restante.directory.routing import Reader
 from restante.errors import RestanteError
 from restante.model import Body, DomainName, Envelope, Item, Mailbox, MessageId, Recipient, item_id
+from restante.release import settling
+from restante.transport import maildirsize
 from restante.transport.maildir import BATCH, MaildirCarrier
 from restante.transport.outcome import CarryEnd, Deferred, Delivered, ItemOutcome, Parcel, Refused
 
@@ -42,10 +46,12 @@ class Queue:
         raise AssertionError(parcel)
 
 
-def users(address: Mailbox) -> tuple[str, ...]:
+def readers(address: Mailbox) -> tuple[Reader, ...]:
     """The directory's part: two users, an alias for both, and nobody else."""
-    known = {"anna": ("anna",), "anna+lists": ("anna",), "bob": ("bob",), "info": ("anna", "bob"), "..": ("..",)}
-    return known.get(address.key, ())
+    anna, bob = Reader("anna"), Reader("bob")
+    known = {"anna": (anna,), "bob": (bob,), "info": (anna, bob), "..": (Reader(".."),)}
+    user, _, detail = address.local.partition("+")
+    return (Reader(user, detail),) if detail else known.get(address.key, ())
 
 
 def item(*locals_: str, number: int = 1, sender: Mailbox | None = SENDER, body: Body | None = None) -> Item:
@@ -55,14 +61,16 @@ def item(*locals_: str, number: int = 1, sender: Mailbox | None = SENDER, body: 
     return Item(identifier, HERE, Envelope(sender, recipients, body), len(CONTENT), ARRIVED + number)
 
 
-def carrier(root: Path) -> MaildirCarrier:
-    return MaildirCarrier(root, users, hostname="site.example")
+def carrier(root: Path, *, quota: int | None = None, tag_folders: bool = False) -> MaildirCarrier:
+    return MaildirCarrier(root, readers, hostname="site.example", quota=quota, tag_folders=tag_folders)
 
 
-async def deliver(root: Path, *parcels: Parcel) -> tuple[CarryEnd, list[ItemOutcome]]:
+async def deliver(
+    root: Path, *parcels: Parcel, quota: int | None = None, tag_folders: bool = False
+) -> tuple[CarryEnd, list[ItemOutcome]]:
     """All of them, by a new carrier."""
     outcomes: list[ItemOutcome] = []
-    end = await carrier(root).carry(Queue(parcels), outcomes.append)
+    end = await carrier(root, quota=quota, tag_folders=tag_folders).carry(Queue(parcels), outcomes.append)
     return end, outcomes
 
 
@@ -102,10 +110,10 @@ async def test_a_message_lands_in_its_user_s_mailbox(tmp_path: Path) -> None:
 
 
 async def test_a_file_s_name_tells_when_the_item_arrived_and_which_it_is(tmp_path: Path) -> None:
-    """Seconds, microseconds and id, host, as Maildir readers sort and compare them."""
+    """Seconds, microseconds and id, host, as Maildir readers sort and compare them; and its octets, for Maildir++."""
     await deliver(tmp_path, Parcel(item("anna"), CONTENT))
     assert [p.name for p in (tmp_path / HERE / "anna" / "new").iterdir()] == [
-        "1767225601.M250000R00100000000-1.site.example"
+        "1767225601.M250000R00100000000-1.site.example,S=135"
     ]
 
 
@@ -119,7 +127,7 @@ async def test_an_alias_for_two_users_gives_each_a_copy_of_his_own(tmp_path: Pat
     """And whoever is meant by several recipients of an item gets it once."""
     _, outcomes = await deliver(tmp_path, Parcel(item("info", "anna", "anna+lists"), CONTENT))
     assert [outcome for _, outcome in outcomes[0].outcomes] == [
-        Delivered("250 2.0.0 delivered to anna, bob"),
+        Delivered("250 2.0.0 delivered to anna (and 1 more)"),
         Delivered("250 2.0.0 delivered to anna"),
         Delivered("250 2.0.0 delivered to anna"),
     ]
@@ -234,21 +242,32 @@ async def test_a_sync_that_fails_defers(
 
 
 async def test_one_broken_mailbox_defers_only_its_own_mail(tmp_path: Path) -> None:
-    """A file stands where bob's folder should be; the alias for both waits, for bob's sake."""
+    """A file stands where bob's folder should be; of the alias for both only he waits, and anna has it once."""
     (tmp_path / HERE).mkdir()
     (tmp_path / HERE / "bob").write_bytes(b"in the way")
     items = [item("bob"), item("anna", number=2), item("info", number=3)]
     end, outcomes = await deliver(tmp_path, *(Parcel(i, CONTENT) for i in items))
     assert end.error == ""
-    assert [o.outcomes[0][1] for o in outcomes] == [
-        Deferred("451 4.3.0 File exists"),
-        Delivered("250 2.0.0 delivered to anna"),
-        Deferred("451 4.3.0 File exists"),
+    waits = Deferred("451 4.3.0 File exists")
+    assert [[(m.local, outcome) for m, outcome in o.outcomes] for o in outcomes] == [
+        [("bob", waits)],
+        [("anna", Delivered("250 2.0.0 delivered to anna"))],
+        [("anna", Delivered("250 2.0.0 delivered to anna")), ("bob", waits)],
     ]
     (tmp_path / HERE / "bob").unlink()
-    await deliver(tmp_path, Parcel(items[2], CONTENT))
-    assert len(files(tmp_path, "anna")) == 2, "anna's copy is the one that she had"
+    read_by_anna = tmp_path / HERE / "anna"
+    for file in (read_by_anna / "new").iterdir():
+        file.rename(read_by_anna / "cur" / f"{file.name}:2,S")
+    await deliver(tmp_path, Parcel(waiting(outcomes[2]), CONTENT))
+    assert len(files(tmp_path, "anna") + files(tmp_path, "anna", "cur")) == 2
     assert len(files(tmp_path, "bob")) == 1
+
+
+def waiting(outcome: ItemOutcome) -> Item:
+    """What a release leaves of an item."""
+    settled = settling.settlement(settling.sort(outcome), 0.0)
+    assert settled.remaining is not None
+    return replace(outcome.item, envelope=settled.remaining)
 
 
 async def test_a_mailbox_that_was_removed_is_made_again(tmp_path: Path) -> None:
@@ -346,3 +365,175 @@ async def test_a_full_disk_defers_and_ends_the_release(small_disk: Path) -> None
     assert len(stored) == delivered
     assert all(file.endswith(50 * 1024 * b"x") for file in stored)
     assert files(small_disk / "mailboxes", "anna", "tmp") == []
+
+
+# quota and folders
+
+HEAD = b"Return-Path: <ann@far.example>\nDelivered-To: anna@localtest.example\n"
+SIZE = len(HEAD + STORED)
+FULL = Deferred("452 4.2.2 the mailbox of anna is full")
+
+
+def sizes(root: Path, user: str = "anna") -> str:
+    return (root / HERE / user / "maildirsize").read_text()
+
+
+@pytest.mark.parametrize("large", [False, True])
+async def test_what_does_not_fit_waits_and_others_get_theirs(tmp_path: Path, *, large: bool) -> None:
+    """Anna's mailbox takes two; of the third only bob has a copy; nothing is left in tmp, and the release goes on."""
+    parcels = [Parcel(item("anna", number=n), CONTENT) for n in (1, 2)]
+    parcels += [Parcel(item("info", number=3), streamed([CONTENT]) if large else CONTENT)]
+    end, outcomes = await deliver(tmp_path, *parcels, quota=3 * SIZE - 1)
+    assert end == CarryEnd()
+    assert [[(m.local, outcome) for m, outcome in o.outcomes] for o in outcomes] == [
+        [("anna", Delivered("250 2.0.0 delivered to anna"))],
+        [("anna", Delivered("250 2.0.0 delivered to anna"))],
+        [("anna", FULL), ("bob", Delivered("250 2.0.0 delivered to bob"))],
+    ]
+    assert len(files(tmp_path, "anna")) == 2
+    assert files(tmp_path, "anna", "tmp") == []
+    assert len(files(tmp_path, "bob")) == 1
+    next((tmp_path / HERE / "anna" / "new").iterdir()).unlink()  # by a reader that knows no Maildir++
+    os.utime(tmp_path / HERE / "anna" / "maildirsize", (0, 0))
+    _, outcomes = await deliver(tmp_path, Parcel(waiting(outcomes[2]), CONTENT), quota=3 * SIZE - 1)
+    assert [[(m.local, type(outcome)) for m, outcome in o.outcomes] for o in outcomes] == [[("anna", Delivered)]]
+
+
+async def test_a_large_message_that_cannot_fit_is_not_even_read(tmp_path: Path) -> None:
+    """Half of it may be line ends; if that is still too much, nothing is written for nothing at each attempt."""
+    opened: list[bytes] = []
+
+    async def content() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            opened.append(CONTENT)
+            yield CONTENT
+
+    huge = replace(item("anna"), size=100 * len(CONTENT))
+    _, outcomes = await deliver(tmp_path, Parcel(huge, content), quota=45 * len(CONTENT))
+    assert outcomes[0].outcomes[0][1] == FULL
+    assert len(opened) <= 1
+
+
+async def test_the_books_of_a_mailbox_balance(tmp_path: Path) -> None:
+    """Quota first, then what was there, then a line for each batch."""
+    (tmp_path / HERE / "anna" / "cur").mkdir(parents=True)
+    (tmp_path / HERE / "anna" / "cur" / "1.host:2,S").write_bytes(b"x" * 100)
+    parcels = [Parcel(item("anna", number=n), CONTENT) for n in range(1, 4)]
+    await deliver(tmp_path, *parcels, quota=1_000_000)
+    assert sizes(tmp_path) == f"1000000S\n100 1\n{3 * SIZE} 3\n"
+    await deliver(tmp_path, Parcel(item("anna", number=4), streamed([CONTENT])), quota=1_000_000)
+    assert sizes(tmp_path) == f"1000000S\n100 1\n{3 * SIZE} 3\n{SIZE} 1\n"
+
+
+async def test_a_delivery_that_is_repeated_is_counted_once(tmp_path: Path) -> None:
+    """It takes the place of the first; as much as there is room for one is enough."""
+    for _ in range(2):
+        _, outcomes = await deliver(tmp_path, Parcel(item("anna"), CONTENT), quota=SIZE)
+        assert type(outcomes[0].outcomes[0][1]) is Delivered
+    assert sizes(tmp_path) == f"{SIZE}S\n0 0\n{SIZE} 1\n"
+
+
+async def test_what_comes_is_written_down_before_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And synced: whatever a power cut leaves, there is never more than the file says."""
+    steps: list[str] = []
+    fdatasync, rename = os.fdatasync, Path.rename
+
+    def watched_sync(file: int) -> None:
+        fdatasync(file)
+        steps.append(f"sync {Path(f'/proc/self/fd/{file}').readlink().name}")
+
+    def watched_rename(path: Path, target: Path) -> Path:
+        steps.append(f"move to {target.parent.name}")
+        return rename(path, target)
+
+    await deliver(tmp_path, Parcel(item("anna"), CONTENT), quota=1_000_000)
+    monkeypatch.setattr(os, "fdatasync", watched_sync)
+    monkeypatch.setattr(Path, "rename", watched_rename)
+    await deliver(tmp_path, *(Parcel(item("anna", number=n), CONTENT) for n in (2, 3)), quota=1_000_000)
+    assert steps == ["sync maildirsize", "move to new", "move to new"]
+
+
+async def test_what_was_written_down_and_did_not_come_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fails at the file itself: it waits, and the mailbox holds what it held."""
+    await deliver(tmp_path, Parcel(item("anna"), CONTENT), quota=1_000_000)
+    fsync = os.fsync
+
+    def failing(file: int) -> None:
+        if Path(f"/proc/self/fd/{file}").readlink().parent.name == "tmp":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    _, outcomes = await deliver(tmp_path, Parcel(item("anna", number=2), CONTENT), quota=1_000_000)
+    assert outcomes[0].outcomes[0][1] == Deferred("451 4.3.0 Input/output error")
+    assert sizes(tmp_path) == f"1000000S\n0 0\n{SIZE} 1\n{SIZE} 1\n{-SIZE} -1\n"
+
+
+async def test_books_that_cannot_be_written_defer(tmp_path: Path) -> None:
+    """Nobody knows what fits: the mail waits."""
+    (tmp_path / HERE / "anna" / "maildirsize").mkdir(parents=True)
+    _, outcomes = await deliver(tmp_path, Parcel(item("info"), CONTENT), quota=1_000_000)
+    assert [(m.local, type(outcome)) for m, outcome in outcomes[0].outcomes] == [("anna", Deferred), ("bob", Delivered)]
+    assert files(tmp_path, "anna") == files(tmp_path, "anna", "tmp") == []
+
+
+async def test_a_tag_leads_into_a_folder_that_is_there(tmp_path: Path) -> None:
+    """Else into the inbox, once with what goes there anyway; a folder is never made; all of it counts."""
+    for part in ("tmp", "new", "cur"):
+        (tmp_path / HERE / "anna" / ".lists" / part).mkdir(parents=True)
+    parcels = [
+        Parcel(item("anna+Lists"), CONTENT),
+        Parcel(item("anna", "anna+lists", "anna+other", number=2), CONTENT),
+        Parcel(item("anna+../../bob", "bob+lists", number=3), CONTENT),
+    ]
+    _, outcomes = await deliver(tmp_path, *parcels, quota=1_000_000, tag_folders=True)
+    assert {type(result) for o in outcomes for _, result in o.outcomes} == {Delivered}
+    assert files(tmp_path, "anna", ".lists/new") == [HEAD + STORED] * 2
+    assert files(tmp_path, "anna") == [HEAD + STORED] * 2
+    assert len(files(tmp_path, "bob")) == 1
+    assert not [path for path in (tmp_path / HERE).glob("*/.*") if path.name != ".lists"]
+    assert sizes(tmp_path) == f"1000000S\n0 0\n{4 * SIZE} 4\n"
+
+
+async def test_without_tag_folders_a_tag_means_nothing(tmp_path: Path) -> None:
+    """As it is not said otherwise."""
+    for part in ("tmp", "new", "cur"):
+        (tmp_path / HERE / "anna" / ".lists" / part).mkdir(parents=True)
+    await deliver(tmp_path, Parcel(item("anna+lists"), CONTENT))
+    assert files(tmp_path, "anna") == [HEAD + STORED]
+
+
+async def test_a_folder_that_goes_away_is_not_made_again(tmp_path: Path) -> None:
+    """Its user has removed it while mail for it was on its way, and the next attempt finds the inbox."""
+    for part in ("tmp", "new", "cur"):
+        (tmp_path / HERE / "anna" / ".lists" / part).mkdir(parents=True)
+    outcomes: list[ItemOutcome] = []
+
+    async def content() -> AsyncIterator[bytes]:
+        yield CONTENT
+        (tmp_path / HERE / "anna" / ".lists").rename(tmp_path / "removed")
+
+    for opened in (content, streamed([CONTENT])):
+        await carrier(tmp_path, tag_folders=True).carry(Queue([Parcel(item("anna+lists"), opened)]), outcomes.append)
+    assert [o.outcomes[0][1] for o in outcomes] == [
+        Deferred("451 4.3.0 No such file or directory"),
+        Delivered("250 2.0.0 delivered to anna"),
+    ]
+    assert not (tmp_path / HERE / "anna" / ".lists").exists()
+    assert len(files(tmp_path, "anna")) == 1
+
+
+async def test_two_batches_for_one_mailbox_at_once_keep_the_books(tmp_path: Path) -> None:
+    """Two threads write, count and add; in the end the file says what is there, or is gone and will be made anew."""
+    parcels = [Parcel(item("anna", number=n), CONTENT) for n in range(1, 20 * BATCH)]
+    end, outcomes = await deliver(tmp_path, *parcels, quota=10_000_000)
+    assert end == CarryEnd()
+    assert {type(o.outcomes[0][1]) for o in outcomes} == {Delivered}
+    usage = maildirsize.measure(tmp_path / HERE / "anna")
+    assert (usage.octets, usage.messages) == (SIZE * len(parcels), len(parcels))
+    if (tmp_path / HERE / "anna" / "maildirsize").exists():
+        said = maildirsize.parse(sizes(tmp_path).encode(), 10_000_000)
+        assert said is not None
+        assert (said.octets, said.messages) == (usage.octets, usage.messages)

@@ -16,6 +16,7 @@ from restante.model import (
     HostPort,
     Item,
     Mailbox,
+    MailParameters,
     MessageId,
     Recipient,
     item_id,
@@ -31,7 +32,7 @@ from restante.smtp.events import ContentArrived, ContentEnded, Greeted, Recipien
 from restante.smtp.reply import Reply
 from restante.smtp.server import ServerEngine
 from restante.smtp.services import Features
-from restante.transport.outcome import CarryEnd, Delivered, ItemOutcome, Outcome, Parcel
+from restante.transport.outcome import CarryEnd, Delivered, ItemOutcome, Outcome, Parcel, Refused
 from restante.transport.smtp import SmtpCarrier, SmtpMeans
 
 BERT = Mailbox("bert", DomainName("test.example"))
@@ -39,11 +40,15 @@ _ports = iter(range(26100, 26900))
 
 
 def parcel(
-    number: int, content: bytes | Callable[[], AsyncIterator[bytes]] = b"Hi\r\n", *users: str, size: int | None = None
+    number: int,
+    content: bytes | Callable[[], AsyncIterator[bytes]] = b"Hi\r\n",
+    *users: str,
+    size: int | None = None,
+    sender: str = "ann",
 ) -> Parcel:
     """An item for users of test.example."""
     recipients = tuple(Recipient(Mailbox(user, DomainName("test.example"))) for user in users or ("bert",))
-    envelope = Envelope(Mailbox("ann", DomainName("far.example")), recipients)
+    envelope = Envelope(Mailbox(sender, DomainName("far.example")), recipients)
     octets = size if size is not None else len(content) if isinstance(content, bytes) else 0
     return Parcel(Item(item_id(MessageId(number), 1), DomainName("test.example"), envelope, octets, 0.0), content)
 
@@ -70,9 +75,12 @@ class Sink:
 
     def __init__(self) -> None:
         self.messages: list[tuple[list[str], bytes]] = []
+        self.asked: list[MailParameters] = []
         self.connections = 0
         self.hidden: frozenset[str] = frozenset()
         self.refuse: Callable[[str], Reply | None] = lambda _: None
+        self.refuse_sender: Callable[[str], Reply | None] = lambda _: None
+        self.refuse_content: Callable[[bytes], Reply | None] = lambda _: None
         self.close_after: int | None = None
         self.tls: Path | None = None
 
@@ -87,7 +95,8 @@ class Sink:
                     case Greeted():
                         lines = ["sink.example", *(k for k in engine.features.keywords() if k not in self.hidden)]
                         engine.answer(Reply(250, lines[-1], more=tuple(lines[:-1])))
-                    case TransactionOpened():
+                    case TransactionOpened(reverse_path=sender, parameters=parameters):
+                        self.asked.append(parameters)
                         recipients: list[str] = []
                         content = bytearray()
                         if self.close_after is not None and len(self.messages) >= self.close_after:
@@ -95,7 +104,8 @@ class Sink:
                             engine.close(Reply(421, "Too many messages here", "4.7.0"))
                             self.close_after += self.close_after
                         else:
-                            engine.answer(reply.SENDER_OK)
+                            refusal = None if sender is None else self.refuse_sender(sender.local)
+                            engine.answer(refusal or reply.SENDER_OK)
                     case RecipientNamed(mailbox=mailbox):
                         refusal = self.refuse(mailbox.local)
                         if refusal is None:
@@ -105,7 +115,7 @@ class Sink:
                         content += data
                     case ContentEnded():
                         self.messages.append((recipients, bytes(content)))
-                        engine.answer(engine.refusal or reply.OK)
+                        engine.answer(engine.refusal or self.refuse_content(bytes(content)) or reply.OK)
                     case TlsAsked():
                         engine.answer(reply.READY_FOR_TLS)
                         stream.write(engine.data_to_send())
@@ -123,7 +133,9 @@ class Sink:
             engine.receive(data)
 
     def _engine(self, stream: AsyncioStream) -> ServerEngine:
-        return ServerEngine(Features("sink.example", 10**8, starttls=self.tls is not None and stream.tls is None))
+        is_clear = stream.tls is None
+        features = Features("sink.example", 10**8, starttls=self.tls is not None and is_clear, encrypted=not is_clear)
+        return ServerEngine(features)
 
 
 @asynccontextmanager
@@ -211,6 +223,29 @@ async def test_recipients_are_judged_one_by_one() -> None:
     assert [type(outcome).__name__ for outcome in outcomes[1]] == ["Delivered", "Refused", "Deferred"]
     assert [type(outcome).__name__ for outcome in outcomes[2]] == ["Refused"]
     assert [recipients for recipients, _ in sink.messages] == [["bert"]]
+
+
+@pytest.mark.parametrize("hidden", WAYS, ids=["stream", "group", "lockstep"])
+async def test_a_refusal_knows_whether_it_answered_the_recipient_by_name(hidden: frozenset[str]) -> None:
+    """By each of the three ways: at RCPT, and not of the sender or of the content."""
+    sink = Sink()
+    sink.hidden = hidden
+    sink.refuse = {"carl": Reply(550, "No carl", "5.1.1")}.get
+    sink.refuse_sender = {"dora": Reply(550, "No dora", "5.1.1")}.get
+    sink.refuse_content = lambda content: Reply(550, "Nobody", "5.1.1") if b"bad" in content else None
+    async with listening(sink.serve) as host:
+        parcels = [
+            parcel(1, b"x\r\n", "bert", "carl"),
+            parcel(2, b"bad\r\n", "bert", "carl"),
+            parcel(3, b"x\r\n", "carl", sender="dora"),
+            parcel(4, b"x\r\n", "carl"),
+        ]
+        _, outcomes = await carry(host, Stock(*parcels))
+    by_name = {
+        number: [outcome.is_by_name for outcome in its if isinstance(outcome, Refused)]
+        for number, its in outcomes.items()
+    }
+    assert by_name == {1: [True], 2: [False, True], 3: [False], 4: [True]}
 
 
 async def test_an_item_with_very_many_recipients_goes_in_several_transactions() -> None:

@@ -15,7 +15,7 @@ from restante.calls.office import Office, etrn
 from restante.model import HostPort
 from restante.net.asyncio_stream import AsyncioStream
 from restante.net.dial import dial
-from restante.net.stream import StreamClosed, StreamTimeout
+from restante.net.stream import ResultType, Stream, StreamClosed, StreamTimeout
 from restante.net.tls import Pair, TlsLevel, TlsPolicy, server_context
 from restante.net.tls_layers import pin_of
 from restante.transport.greeting import Manners
@@ -169,3 +169,36 @@ async def test_opportunistic_says_it_in_clear_rather_than_never(way: str, attemp
     async with listening(peer.serve) as host:
         await attempt(host, TlsPolicy())
     assert any(line.startswith(SAID[attempt]) for line in peer.in_clear)  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("way", "policy", "result"),
+    [
+        ("honest", TlsPolicy(), None),
+        ("honest", REQUIRED, None),
+        ("honest", PINNED, None),
+        ("honest", WRONGLY_PINNED, ResultType.NOT_TRUSTED),
+        ("honest", VERIFY, ResultType.NOT_TRUSTED),
+        ("honest", TlsPolicy(TlsLevel.DANE), ResultType.VALIDATION_FAILURE),
+        ("honest", TlsPolicy(is_tested=True), ResultType.NOT_TRUSTED),
+        ("stripped", TlsPolicy(), ResultType.NO_STARTTLS),
+        ("stripped", REQUIRED, ResultType.NO_STARTTLS),
+        ("refused", TlsPolicy(), ResultType.NO_STARTTLS),
+        ("refused", REQUIRED, ResultType.NO_STARTTLS),
+        ("garbage", TlsPolicy(), ResultType.VALIDATION_FAILURE),
+        ("hang-up", REQUIRED, ResultType.VALIDATION_FAILURE),
+    ],
+)
+async def test_what_became_of_tls_is_told(way: str, policy: TlsPolicy, result: ResultType | None, pair: Pair) -> None:
+    """Once for a connection, in the words of RFC 8460; one that is made in clear instead is no further one."""
+    told: list[tuple[int, ResultType | None, bool]] = []
+
+    def seen(stream: Stream, result: ResultType | None, reason: str) -> None:
+        told.append((stream.peer[1], result, bool(reason)))
+
+    means = SmtpMeans(dial, "office.example", time.monotonic, connections=1)
+    async with listening(Eavesdropper(pair, way).serve) as host:
+        carrier = SmtpCarrier(host, means, policy, tls_seen=seen)
+        await asyncio.wait_for(carrier.carry(Stock(parcel(1)), lambda _outcome: None), 20)
+    [(port, said, _)] = told
+    assert (port, said) == (host.port, result)

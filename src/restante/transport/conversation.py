@@ -8,16 +8,18 @@ and the next one's MAIL share a flight.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
-from restante.model import MailParameters, RcptParameters
 from restante.net.stream import StreamClosed, StreamTimeout
 from restante.smtp.client_events import ContentWanted, Ended, Event, Finished
 from restante.smtp.offer import RECIPIENTS_FOR_ALL, Outgoing, Way, unsendable
 from restante.smtp.reply import MalformedReply, Reply
 from restante.transport.greeting import Dialogue, Manners, PeerEnded, introduce
-from restante.transport.outcome import Feed, ItemOutcome, Parcel, Report
+from restante.transport.outcome import MAILBOX, Feed, Hop, ItemOutcome, Parcel, Report
+from restante.transport.terms import UNPROVEN, Footing, hop_of, mail_parameters, rcpt_parameters, unsafe
 from restante.transport.verdict import judge
 
 WHOLE_LIMIT = 1024 * 1024
@@ -29,29 +31,38 @@ DRAIN_SECONDS = 600.0
 class _Job:
     """An item on its way, in one transaction or, where it has very many recipients, in several."""
 
-    __slots__ = ("left", "parcel", "replies")
+    __slots__ = ("left", "parcel", "refused_by_name", "replies")
 
     def __init__(self, parcel: Parcel) -> None:
         count = len(parcel.item.envelope.recipients)
         self.parcel = parcel
         self.left = -(-count // RECIPIENTS_FOR_ALL)
         self.replies: list[Reply | None] = [None] * count
+        self.refused_by_name: set[int] = set()
 
     def parts(self) -> range:
         """The first recipient of each transaction."""
         return range(0, len(self.replies), RECIPIENTS_FOR_ALL)
 
-    def answered(self, first: int, replies: Sequence[Reply]) -> bool:
+    def answered(self, first: int, replies: Sequence[Reply], refused_by_name: frozenset[int]) -> bool:
         """Notes the replies to one transaction; whether that was the last."""
         self.replies[first : first + len(replies)] = replies
+        self.refused_by_name.update(first + number for number in refused_by_name)
         self.left -= 1
         return self.left == 0
 
-    def outcome(self) -> ItemOutcome:
-        """What became of every recipient."""
-        item = self.parcel.item
+    def outcome(self, hop: Hop) -> ItemOutcome:
+        """What became of every recipient at that hop."""
+        item, by_name = self.parcel.item, self.refused_by_name
         pairs = zip(item.envelope.recipients, self.replies, strict=True)
-        return ItemOutcome(item, [(r.mailbox, judge(reply)) for r, reply in pairs if reply is not None])
+        return ItemOutcome(
+            item,
+            [
+                (r.mailbox, judge(reply, hop, is_by_name=number in by_name))
+                for number, (r, reply) in enumerate(pairs)
+                if reply is not None
+            ],
+        )
 
 
 _Key = tuple[_Job, int]
@@ -64,11 +75,14 @@ def _unheeded(octets: int) -> None:
 class Conversation:
     """One connection. greet() unless that is done, then run(), or carry() and leave().
 
-    `finished` counts the answered transactions.
+    `footing`: on what terms mail is sent to its peer. `finished` counts the answered transactions.
     """
 
-    def __init__(self, dialogue: Dialogue) -> None:
+    def __init__(self, dialogue: Dialogue, footing: Footing = UNPROVEN, wall: Callable[[], float] = time.time) -> None:
         self._dialogue = dialogue
+        self._footing = footing
+        self._hop = MAILBOX
+        self._wall = wall
         self._stream = dialogue.stream
         self._engine = dialogue.engine
         self._loop = asyncio.get_running_loop()
@@ -125,6 +139,9 @@ class Conversation:
         Raises PeerEnded, StreamClosed, StreamTimeout, MalformedReply, and what a content raises.
         """
         self._over = False
+        if self._stream.tls is None:
+            self._footing = replace(self._footing, is_proven=False)
+        self._hop = hop_of(self._engine.offer, self._footing)
         writing = asyncio.ensure_future(self._write(feed, report))
         reading = asyncio.ensure_future(self._read(report, answered))
         tasks: list[asyncio.Future[None]] = [writing, reading]
@@ -182,15 +199,30 @@ class Conversation:
                 self._over = True
                 return None
             job = _Job(parcel)
+            if (untried := unsafe(parcel.item, self._engine.offer, self._footing)) is not None:
+                report(ItemOutcome(parcel.item, [(r.mailbox, untried) for r in parcel.item.envelope.recipients]))
+                continue
             content = await _whole(parcel)
-            parts = [((job, first), _outgoing(parcel, first, content)) for first in job.parts()]
+            parts = [((job, first), self._outgoing(parcel, first, content)) for first in job.parts()]
             if (refusal := unsendable(self._engine.offer, parts[0][1])) is not None:
                 job.replies = [refusal] * len(job.replies)
-                report(job.outcome())
+                report(job.outcome(self._hop))
                 continue
             self._jobs[job] = None
             self._parts = parts
         return self._parts.pop(0)
+
+    def _outgoing(self, parcel: Parcel, first: int, content: bytes | None) -> Outgoing:
+        item, offer = parcel.item, self._engine.offer
+        parameters = mail_parameters(item, self._footing, self._wall())
+        recipients = item.envelope.recipients[first : first + RECIPIENTS_FOR_ALL]
+        return Outgoing(
+            item.envelope.reverse_path,
+            parameters,
+            [(r.mailbox, rcpt_parameters(r, parameters, offer)) for r in recipients],
+            item.size,
+            content,
+        )
 
     async def _send_content(self, key: _Key) -> None:
         """Large content, piece by piece, for as long as the peer wants it."""
@@ -247,11 +279,11 @@ class Conversation:
 
     def _take(self, event: Event, report: Report, answered: Callable[[int], None]) -> None:
         match event:
-            case Finished(key=(_Job() as job, int() as first), replies=replies):
+            case Finished(key=(_Job() as job, int() as first), replies=replies, refused_by_name=by_name):
                 self.finished += 1
-                if job.answered(first, replies):
+                if job.answered(first, replies, by_name):
                     del self._jobs[job]
-                    report(job.outcome())
+                    report(job.outcome(self._hop))
                 answered(job.parcel.item.size)
             case ContentWanted(key=(_Job() as job, int() as first)):
                 self._wanted = (job, first)
@@ -259,19 +291,6 @@ class Conversation:
                 raise PeerEnded(reply)
             case _:
                 raise MalformedReply(f"unexpected: {event}")
-
-
-def _outgoing(parcel: Parcel, first: int, content: bytes | None) -> Outgoing:
-    item = parcel.item
-    envelope = item.envelope
-    recipients = envelope.recipients[first : first + RECIPIENTS_FOR_ALL]
-    return Outgoing(
-        envelope.reverse_path,
-        MailParameters(item.size, envelope.body, envelope.smtputf8, envelope.ret, envelope.envid),
-        [(r.mailbox, RcptParameters(r.notify, r.orcpt)) for r in recipients],
-        item.size,
-        content,
-    )
 
 
 async def _whole(parcel: Parcel) -> bytes | None:

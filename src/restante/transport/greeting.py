@@ -13,8 +13,16 @@ import secrets
 from dataclasses import dataclass, field
 
 from restante.errors import RestanteError
-from restante.net.stream import InjectedBytes, NotTrusted, Stream, StreamClosed, StreamTimeout
-from restante.net.tls import OPPORTUNISTIC, CertificateError, Pair, TlsLevel, TlsPolicy, client_context
+from restante.net.stream import (
+    InjectedBytes,
+    NotTrusted,
+    ResultType,
+    Stream,
+    StreamClosed,
+    StreamTimeout,
+    TlsSeen,
+)
+from restante.net.tls import OPPORTUNISTIC, CertificateError, Pair, TlsLevel, TlsPolicy, context_towards
 from restante.smtp.client import Ahead, ClientEngine
 from restante.smtp.client_events import Authenticated, AuthRefused, Ended, Event, Ready, TlsReady, TlsRefused
 from restante.smtp.offer import Offer
@@ -41,6 +49,8 @@ class Manners:
     patience: float = float("inf")
     """Seconds for each reply at most; never more than the RFCs want."""
     lmtp: bool = False
+    tls_seen: TlsSeen | None = None
+    """Who is told what became of TLS, where it was wanted."""
 
     def dialogue(self, stream: Stream) -> Dialogue:
         """A new session on a connection that stands."""
@@ -53,6 +63,8 @@ class Unwelcome(RestanteError):
 
     problem: str
     is_final: bool = False
+    result: ResultType | None = None
+    """What TLS has failed of, if it has."""
 
     def __str__(self) -> str:
         return self.problem
@@ -130,7 +142,7 @@ async def introduce(dialogue: Dialogue, manners: Manners) -> None:
     """
     offer = await _ready(dialogue)
     if manners.tls.level is not TlsLevel.OFF and dialogue.stream.tls is None:
-        offer = await _encrypt(dialogue, manners, offer)
+        offer = await _encrypt_and_tell(dialogue, manners, offer)
     if manners.login is not None:
         await _log_in(dialogue, manners.login, offer)
 
@@ -141,18 +153,36 @@ async def _ready(dialogue: Dialogue) -> Offer:
     return event.offer
 
 
+async def _encrypt_and_tell(dialogue: Dialogue, manners: Manners, offer: Offer) -> Offer:
+    tell = manners.tls_seen
+    try:
+        offer = await _encrypt(dialogue, manners, offer)
+    except Unwelcome as error:
+        if tell is not None and error.result is not None:
+            tell(dialogue.stream, error.result, str(error))
+        raise
+    if tell is not None:
+        tls = dialogue.stream.tls
+        if tls is None:
+            tell(dialogue.stream, ResultType.NO_STARTTLS, "")
+        else:
+            tell(dialogue.stream, None if tls.peer is None else tls.peer.doubt, "")
+    return offer
+
+
 async def _encrypt(dialogue: Dialogue, manners: Manners, offer: Offer) -> Offer:
     """STARTTLS, as far as the policy wants it; what the peer offers then."""
     if not offer.starttls:
         if manners.tls.may_be_clear:
             return offer
-        raise Unwelcome("TLS is required, and STARTTLS is not offered", is_final=True)
+        raise Unwelcome("TLS is required, and STARTTLS is not offered", is_final=True, result=ResultType.NO_STARTTLS)
     dialogue.engine.start_tls()
     event = await dialogue.event()
     if isinstance(event, TlsRefused):
         if manners.tls.may_be_clear:
             return offer
-        raise Unwelcome(f"TLS is required, and STARTTLS was answered {event.reply}", event.reply.is_permanent)
+        problem = f"TLS is required, and STARTTLS was answered {event.reply}"
+        raise Unwelcome(problem, event.reply.is_permanent, ResultType.NO_STARTTLS)
     assert isinstance(event, TlsReady), event
     await _shake_hands(dialogue.stream, manners)
     dialogue.engine.tls_started()
@@ -163,15 +193,15 @@ async def _shake_hands(stream: Stream, manners: Manners) -> None:
     if stream.unread:
         raise InjectedBytes("octets were sent ahead of the TLS handshake")
     try:
-        context = client_context(manners.tls, manners.own)
+        context = context_towards(manners.tls, manners.own)
     except CertificateError as error:
         raise Unwelcome(str(error), is_final=True) from None
     try:
         await stream.start_tls(context, server_side=False, server_name=manners.server_name)
     except NotTrusted as error:
-        raise TlsFailed(str(error), is_final=True) from None
+        raise TlsFailed(str(error), is_final=True, result=error.result) from None
     except (StreamClosed, StreamTimeout) as error:
-        raise TlsFailed(str(error)) from None
+        raise TlsFailed(str(error), result=ResultType.VALIDATION_FAILURE) from None
 
 
 async def _log_in(dialogue: Dialogue, login: Credentials, offer: Offer) -> None:

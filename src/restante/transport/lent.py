@@ -17,6 +17,7 @@ from restante.smtp.reply import MalformedReply
 from restante.transport.conversation import Conversation
 from restante.transport.greeting import Dialogue, Unwelcome
 from restante.transport.outcome import Carrier, CarryEnd, Deferred, Feed, ItemOutcome, Parcel, Report
+from restante.transport.terms import Footing, proves
 
 CUT = "cut while mail was sent"
 
@@ -56,7 +57,7 @@ class LentLine:
         """Lends a connection on which mail may follow, until nobody needs it. Raises Unwelcome where that cost it."""
         if self._talk.done():
             return
-        self._talk.set_result(Conversation(dialogue))
+        self._talk.set_result(Conversation(dialogue, Footing(is_proven=proves(self._tls))))
         await self._is_free.wait()
         if self.error:
             raise Unwelcome(self.error)

@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import os
 import re
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -21,6 +22,7 @@ _MAX_READY = 100_000  # mailboxes remembered as durable; more are only looked at
 _MAX_NAME = 200  # octets of a folder's name, below the 255 that file systems take
 
 _UNSAFE = re.compile(rb"[^A-Za-z0-9._+=-]|^\.")
+_FOLDER = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def folder_name(name: str) -> str:
@@ -33,6 +35,26 @@ def folder_name(name: str) -> str:
     if len(safe) > _MAX_NAME or not safe:
         return f"{safe[: _MAX_NAME // 2]}%-{hashlib.sha256(raw).hexdigest()}"  # `%-` is in no encoded name
     return safe
+
+
+def folder_for(home: Path, detail: str) -> Path:
+    """The folder of a Maildir (Maildir++: `.lists`) that a detail names, as it is or in lower case; else the inbox.
+
+    No other letters than those that need no encoding in any reader, and no dots: a folder within another is not named.
+    """
+    if _FOLDER.fullmatch(detail):
+        for name in dict.fromkeys((detail, detail.lower())):
+            if _is_maildir(home / f".{name}"):
+                return home / f".{name}"
+    return home
+
+
+def _is_maildir(folder: Path) -> bool:
+    """Whether it is one itself: what is behind a link may be somebody else's."""
+    try:
+        return all(stat.S_ISDIR((folder / part).lstat().st_mode) for part in ("", "tmp", "new", "cur"))
+    except OSError:
+        return False
 
 
 class Folders:
@@ -57,10 +79,22 @@ class Folders:
                 path.mkdir(mode=0o700, exist_ok=True)
             for path in (folder, folder.parent, self._root, self._root.parent):
                 sync_directory(path)
-            self._clean(folder / "tmp")
-            if len(self._ready) >= _MAX_READY:
-                self._ready.clear()
-            self._ready.add(folder)
+            self._is_ready(folder)
+
+    def prepare_within(self, folder: Path) -> None:
+        """The same for a folder of a mailbox that is prepared; somebody else has made it. Raises OSError."""
+        if folder in self._ready:
+            return
+        with self._lock:
+            for path in (folder, folder.parent):
+                sync_directory(path)
+            self._is_ready(folder)
+
+    def _is_ready(self, folder: Path) -> None:
+        self._clean(folder / "tmp")
+        if len(self._ready) >= _MAX_READY:
+            self._ready.clear()
+        self._ready.add(folder)
 
     def forget(self, folders: Iterable[Path]) -> None:
         """Looks at them again at their next use: something went wrong there."""
@@ -79,17 +113,27 @@ _counter = itertools.count()
 
 
 class Copy:
-    """One user's file on its way: written in tmp, synced, moved into new. An error ends it and removes the file."""
+    """One user's file on its way: written in tmp, synced, moved into new. An error ends it and removes the file.
 
-    __slots__ = ("_file", "_head", "_name", "_tmp", "error", "folder")
+    `home` is the mailbox, `folder` where in it the file goes; `size` counts the octets that were written.
+    """
 
-    def __init__(self, folder: Path, name: str, head: bytes) -> None:
+    __slots__ = ("_file", "_head", "_name", "_tmp", "error", "folder", "home", "size")
+
+    def __init__(self, home: Path, folder: Path, name: str, head: bytes) -> None:
+        self.home = home
         self.folder = folder
+        self.size = 0
         self._name = name
         self._head = head
         self._file: int | None = None
         self._tmp: Path | None = None
         self.error: Exception | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where it will be; its size is in its name, as Maildir++ has it, so that nobody need ask the disk for it."""
+        return self.folder / "new" / f"{self._name},S={self.size}"
 
     def attempt(self, step: Callable[[Copy], None]) -> None:
         """Takes a step, unless an earlier one has failed."""
@@ -110,6 +154,7 @@ class Copy:
         """Appends. Raises OSError."""
         assert self._file is not None, "begin() comes first"
         rest = memoryview(data)
+        self.size += len(data)
         while rest:
             rest = rest[os.write(self._file, rest) :]
 
@@ -129,7 +174,7 @@ class Copy:
     def publish(self) -> None:
         """Makes it visible, in place of an earlier copy of this same item. Raises OSError."""
         assert self._tmp is not None, "begin() comes first"
-        self._tmp.rename(self.folder / "new" / self._name)
+        self._tmp.rename(self.path)
         self._tmp = None
 
     def fail(self, error: Exception) -> None:

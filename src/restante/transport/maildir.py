@@ -3,8 +3,10 @@
 Promises: what is reported delivered survives a power cut (file, new/ and every directory above are synced); new/ holds
 whole messages only. A file's name is made of its item's id and arrival, so a delivery that is repeated because its
 record was lost replaces the file that is still in new/; one that was read meanwhile comes twice, never not at all.
-Lines end in LF, as Unix mail readers expect, and CRLF is all that is changed; BINARYMIME content keeps every octet.
-Small items share their syncs, BATCH at a time; what is larger is streamed. No file is touched in the event loop.
+Where an alias's users fare differently, only who went without waits (expansion.py): a full mailbox gives nobody else
+a second copy. Lines end in LF, as Unix mail readers expect, and CRLF is all that is changed; BINARYMIME content keeps
+every octet. Small items share their syncs, BATCH at a time; what is larger is streamed. No file is touched in the
+event loop.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from restante.directory.routing import Reader
 from restante.errors import RestanteError
 from restante.model import Body, Item, Mailbox, write_item_id
 from restante.smtp.address import write_path
-from restante.transport.mailbox import Copy, Folders, LineEnds, folder_name, sync_directory
+from restante.transport.expansion import Expansion, Readers
+from restante.transport.mailbox import Copy, Folders, LineEnds, folder_for, folder_name, sync_directory
 from restante.transport.outcome import (
     CarryEnd,
     Deferred,
@@ -30,9 +34,9 @@ from restante.transport.outcome import (
     ItemOutcome,
     Outcome,
     Parcel,
-    Refused,
     Report,
 )
+from restante.transport.quotas import MailboxFull, Quotas
 
 BATCH = 32  # small items that share their syncs; each has a file open meanwhile
 WORKERS = 2  # batches under way: one is written while the other waits for the disk
@@ -41,20 +45,27 @@ _T = TypeVar("_T")
 
 
 class MaildirCarrier:
-    """Carries items into mailboxes under `root`. `users` names those whom a mailbox means; none: it is unknown."""
+    """Carries items into mailboxes under `root`, to those who read them.
+
+    Each may hold `quota` octets. With `tag_folders` mail for `user+folder` goes into that folder, where there is one.
+    """
 
     def __init__(
         self,
         root: Path,
-        users: Callable[[Mailbox], tuple[str, ...]],
+        readers: Readers,
         *,
         hostname: str,
+        quota: int | None = None,
+        tag_folders: bool = False,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._folders = Folders(root, wall)
         self._root = root
-        self._users = users
+        self._readers = readers
         self._hostname = hostname[:100].replace("/", r"\057").replace(":", r"\072")  # the Maildir way
+        self._quotas = Quotas(quota, wall)
+        self._tag_folders = tag_folders
 
     @property
     def target(self) -> str:
@@ -84,7 +95,7 @@ class MaildirCarrier:
 
         def deliver() -> None:
             for delivery, (_, content) in zip(deliveries, parcels, strict=True):
-                delivery.begin(self._folders)
+                self._begin(delivery)
                 delivery.write(delivery.line_ends.feed(content) + delivery.line_ends.end())
             self._finish(deliveries)
 
@@ -98,8 +109,9 @@ class MaildirCarrier:
 
     async def _deliver_large(self, item: Item, pieces: AsyncIterator[bytes], report: Report, end: _End) -> None:
         delivery = self._delivery(item)
+        least = item.size // 2  # at most every other octet was a CR
         try:
-            await _in_thread(lambda: delivery.begin(self._folders))
+            await _in_thread(lambda: self._begin(delivery, least))
             async for piece in pieces:
                 data = delivery.line_ends.feed(piece)
                 await _in_thread(lambda data=data: delivery.write(data))  # type: ignore[misc]
@@ -116,19 +128,40 @@ class MaildirCarrier:
         _report([delivery], report, end)
 
     def _delivery(self, item: Item) -> _Delivery:
+        return _Delivery(item, Expansion(item, self._readers))
+
+    def _begin(self, delivery: _Delivery, least: int = 0) -> None:
+        """Opens a copy for each mailbox, or folder of one, that is meant; it will have `least` octets, or more."""
+        item = delivery.item
         name = f"{int(item.arrived)}.M{int(item.arrived % 1 * 1e6):06}R{write_item_id(item.id)}.{self._hostname}"
-        delivery = _Delivery(item)
-        for recipient in item.envelope.recipients:
-            users = delivery.users[recipient.mailbox] = self._users(recipient.mailbox)
-            for user in users:
-                if user not in delivery.copies:
-                    folder = self._root / folder_name(item.domain) / folder_name(user)
-                    delivery.copies[user] = Copy(folder, name, _head(item, user))
-        return delivery
+        for reader in delivery.expansion.readers:
+            home = self._root / folder_name(item.domain) / folder_name(reader.user)
+            folder = folder_for(home, reader.detail) if self._tag_folders else home
+            if folder not in delivery.by_folder:
+                delivery.by_folder[folder] = copy = Copy(home, folder, name, _head(item, reader.user))
+                copy.attempt(self._open)
+                if least:
+                    copy.attempt(lambda copy: self._quotas.expect(copy, least))
+            delivery.copies[reader] = delivery.by_folder[folder]
+
+    def _open(self, copy: Copy) -> None:
+        self._prepare(copy)
+        try:
+            copy.begin()
+        except FileNotFoundError:  # somebody has removed the mailbox since: make it anew
+            self._folders.forget([copy.home, copy.folder])
+            self._prepare(copy)
+            copy.begin()
+
+    def _prepare(self, copy: Copy) -> None:
+        self._folders.prepare(copy.home)
+        if copy.folder != copy.home:
+            self._folders.prepare_within(copy.folder)
 
     def _finish(self, deliveries: Iterable[_Delivery]) -> None:
-        """Makes what was written durable and then visible: all are written out, synced, moved, and new/ synced."""
+        """Makes what was written, and fits, durable and then visible: all are synced, moved, and new/ synced."""
         copies = [copy for delivery in deliveries for copy in delivery.open_copies]
+        reserved = self._quotas.reserve(copies)
         for step in (Copy.write_out, Copy.sync, Copy.publish):
             for copy in copies:
                 copy.attempt(step)
@@ -139,7 +172,9 @@ class MaildirCarrier:
                 for copy in copies:
                     if copy.folder == folder:
                         copy.error = error  # it may be there after all: twice is better than never
-        self._folders.forget(copy.folder for copy in copies if copy.error is not None)
+        self._quotas.settle(reserved)
+        broken = [copy for copy in copies if isinstance(copy.error, OSError)]
+        self._folders.forget(folder for copy in broken for folder in (copy.home, copy.folder))
 
 
 @dataclass(slots=True)
@@ -151,11 +186,12 @@ class _End:
 
 @dataclass(slots=True)
 class _Delivery:
-    """One item: the users whom each recipient means, and a copy for each user, one even if several recipients do."""
+    """One item: the users who read it, and a copy for each, one even if several recipients mean them."""
 
     item: Item
-    users: dict[Mailbox, tuple[str, ...]] = field(default_factory=dict)
-    copies: dict[str, Copy] = field(default_factory=dict)
+    expansion: Expansion
+    by_folder: dict[Path, Copy] = field(default_factory=dict)
+    copies: dict[Reader, Copy] = field(default_factory=dict)
     line_ends: LineEnds = field(init=False)
 
     def __post_init__(self) -> None:
@@ -164,22 +200,7 @@ class _Delivery:
     @property
     def open_copies(self) -> list[Copy]:
         """Those that nothing has stopped so far."""
-        return [copy for copy in self.copies.values() if copy.error is None]
-
-    def begin(self, folders: Folders) -> None:
-        """Opens all copies."""
-
-        def open_one(copy: Copy) -> None:
-            folders.prepare(copy.folder)
-            try:
-                copy.begin()
-            except FileNotFoundError:  # somebody has removed the mailbox since: make it anew
-                folders.forget([copy.folder])
-                folders.prepare(copy.folder)
-                copy.begin()
-
-        for copy in self.open_copies:
-            copy.attempt(open_one)
+        return [copy for copy in self.by_folder.values() if copy.error is None]
 
     def write(self, data: bytes) -> None:
         """Appends to all copies."""
@@ -188,30 +209,30 @@ class _Delivery:
 
     def fail(self, error: Exception) -> None:
         """Ends all copies."""
-        for copy in self.copies.values():
+        for copy in self.by_folder.values():
             copy.fail(error)
 
     def discard(self) -> None:
         """Removes what is not yet in new/."""
-        for copy in self.copies.values():
+        for copy in self.by_folder.values():
             copy.discard()
 
     def outcome(self) -> ItemOutcome:
         """What became of each recipient."""
-        recipients = self.item.envelope.recipients
-        return ItemOutcome(self.item, [(r.mailbox, self._outcome_of(r.mailbox)) for r in recipients])
+        return self.expansion.outcome({reader: _outcome_of(reader, copy) for reader, copy in self.copies.items()})
 
-    def _outcome_of(self, mailbox: Mailbox) -> Outcome:
-        users = self.users[mailbox]
-        if not users:
-            return Refused("550 5.1.1 No such user here", "5.1.1")
-        errors = [error for user in users if (error := self.copies[user].error) is not None]
-        if not errors:
-            return Delivered(f"250 2.0.0 delivered to {', '.join(map(_one_line, users))}")
-        if isinstance(errors[0], OSError):
-            reason = os.strerror(errors[0].errno) if errors[0].errno else str(errors[0])
-            return Deferred(f"452 4.3.1 {reason}" if _is_full(errors[0]) else f"451 4.3.0 {reason}")
-        return Deferred(f"451 4.3.0 {_one_line(str(errors[0]))}")
+
+def _outcome_of(reader: Reader, copy: Copy) -> Outcome:
+    match copy.error:
+        case None:
+            return Delivered(f"250 2.0.0 delivered to {_one_line(reader.user)}")
+        case MailboxFull():
+            return Deferred(f"452 4.2.2 the mailbox of {_one_line(reader.user)} is full")
+        case OSError() as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            return Deferred(f"452 4.3.1 {reason}" if _is_full(error) else f"451 4.3.0 {reason}")
+        case error:
+            return Deferred(f"451 4.3.0 {_one_line(str(error))}")
 
 
 async def _draw(feed: Feed) -> tuple[list[tuple[Item, bytes]], list[tuple[Item, AsyncIterator[bytes]]]]:
@@ -238,7 +259,7 @@ async def _in_thread(work: Callable[[], _T]) -> _T:
 def _report(deliveries: Iterable[_Delivery], report: Report, end: _End) -> None:
     for delivery in deliveries:
         report(delivery.outcome())
-        for copy in delivery.copies.values():
+        for copy in delivery.by_folder.values():
             if _is_full(copy.error):
                 end.error = f"mailboxes: {copy.error}"
 

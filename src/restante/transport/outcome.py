@@ -15,10 +15,25 @@ from restante.model import Item, Mailbox
 
 
 @dataclass(frozen=True, slots=True)
+class Hop:
+    """Who has taken mail, as far as it matters for the sender's reports: a mailbox, or a host that may know of them."""
+
+    is_final: bool = True
+    dsn: bool = False
+    """Whether the host knows DSN (RFC 3461), and sees to the reports from here on."""
+    deliver_by: bool = False
+    """Whether it knows DELIVERBY (RFC 2852), and sees to the time."""
+
+
+MAILBOX = Hop()
+
+
+@dataclass(frozen=True, slots=True)
 class Delivered:
     """The next hop answered 250, or the mailbox has it on disk."""
 
     reply: str
+    hop: Hop = field(default=MAILBOX, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +51,8 @@ class Refused:
 
     reply: str
     status: str = "5.0.0"
+    is_by_name: bool = field(default=False, compare=False)
+    """Whether it answered the recipient's own RCPT."""
 
 
 Outcome = Delivered | Deferred | Refused
@@ -55,6 +72,8 @@ class ItemOutcome:
 
     item: Item
     outcomes: Sequence[tuple[Mailbox, Outcome]]
+    at: str = ""
+    """The host that has said it, for people, where a carrier has several; else its target."""
 
 
 Report = Callable[[ItemOutcome], None]

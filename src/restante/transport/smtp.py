@@ -14,19 +14,21 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from restante.directory.entries import Held, Relayed
+from restante.directory.entries import Held, OwnLogin, Relayed
 from restante.errors import RestanteError
 from restante.model import HostPort
 from restante.net.dial import dial_path
-from restante.net.stream import Stream
+from restante.net.stream import Stream, TlsSeen
 from restante.net.tls import IN_CLEAR, OPPORTUNISTIC, TlsLevel, TlsPolicy
 from restante.smtp.client import Ahead
 from restante.smtp.offer import Way
 from restante.smtp.reply import MalformedReply
 from restante.transport.conversation import Conversation
 from restante.transport.greeting import Manners, PeerEnded, TlsFailed
+from restante.transport.login import credentials_of
 from restante.transport.outcome import CarryEnd, Feed, Parcel, Report
 from restante.transport.pace import Pace
+from restante.transport.terms import Footing, proves
 
 DIAL_SECONDS = 30.0
 MOST_CONNECTIONS = 200
@@ -76,15 +78,29 @@ class _SharedFeed:
 
 
 class SmtpCarrier:
-    """One way to one next hop: a host, or a socket of this machine. `lmtp`: it speaks LMTP (RFC 2033)."""
+    """One way to one next hop: a host, or a socket of this machine. `lmtp`: it speaks LMTP (RFC 2033).
+
+    `refuses`: what it can never be sent for what its sender asks goes back; else that waits (terms.Footing).
+    `login`: who we are there; its password is read for each connection. `tls_seen`: who is told what became of TLS.
+    """
 
     def __init__(
-        self, host: HostPort | Path, means: SmtpMeans, tls: TlsPolicy = OPPORTUNISTIC, *, lmtp: bool = False
+        self,
+        host: HostPort | Path,
+        means: SmtpMeans,
+        tls: TlsPolicy = OPPORTUNISTIC,
+        *,
+        lmtp: bool = False,
+        refuses: bool = False,
+        login: OwnLogin | None = None,
+        tls_seen: TlsSeen | None = None,
     ) -> None:
         self._host = host
         self._means = means
+        self._login = login
         name = host.host if isinstance(host, HostPort) else "localhost"
-        self._manners = Manners(means.hostname, name, tls, means.ahead, lmtp=lmtp)
+        self._manners = Manners(means.hostname, name, tls, means.ahead, lmtp=lmtp, tls_seen=tls_seen)
+        self._footing = Footing(is_proven=proves(tls), refuses=refuses, is_final=lmtp)
         self._tasks: set[asyncio.Task[str]] = set()
         self._opened = 0
         self._is_turned_away = False
@@ -141,10 +157,10 @@ class SmtpCarrier:
             try:
                 await talk.run(feed, report, partial(self._maybe_another, talk, feed, report))
             except PeerEnded as ended:
-                if not talk.finished:
-                    return self._told(ended)
                 for parcel in reversed(talk.unanswered()):
                     feed.put_back(parcel)
+                if not talk.finished:
+                    return self._told(ended)
             except (RestanteError, MalformedReply) as error:
                 return self._told(error)
             else:
@@ -154,7 +170,8 @@ class SmtpCarrier:
 
     def _told(self, error: Exception) -> str:
         """An error with the host's name in front, which what dial() raises has already."""
-        return str(error) if str(error).startswith(str(self._host)) else f"{self._host}: {error}"
+        named = str(error).startswith((self.target, str(self._host)))
+        return str(error) if named else f"{self.target}: {error}"
 
     async def _connect(self) -> Conversation:
         """A connection that has been greeted. Raises RestanteError, MalformedReply."""
@@ -168,9 +185,9 @@ class SmtpCarrier:
 
     async def _greeted(self) -> Conversation:
         stream = await self._dial()
-        talk = Conversation(self._manners.dialogue(stream))
+        talk = Conversation(self._manners.dialogue(stream), self._footing)
         try:
-            await talk.greet(self._manners)
+            await talk.greet(replace(self._manners, login=credentials_of(self._login)))
         except BaseException:
             stream.abort()
             raise

@@ -20,15 +20,19 @@ from restante.transport.conversation import Conversation
 from restante.transport.endings import EndingFeed
 from restante.transport.greeting import Manners
 from restante.transport.outcome import CarryEnd, Feed, Report
+from restante.transport.terms import Footing
 
 
 class TurnedCarrier:
-    """One turned connection: carry() for each release, one at a time, then leave()."""
+    """One turned connection: carry() for each release, one at a time, then leave().
 
-    def __init__(self, stream: Stream, hostname: str, ahead: Ahead) -> None:
+    `is_proven`: the caller has shown a certificate of its own, so that what wants TLS may go (RFC 8689).
+    """
+
+    def __init__(self, stream: Stream, hostname: str, ahead: Ahead, *, is_proven: bool = False) -> None:
         self._stream = stream
         self._manners = Manners(hostname, "", IN_CLEAR, ahead)
-        self._talk = Conversation(self._manners.dialogue(stream))
+        self._talk = Conversation(self._manners.dialogue(stream), Footing(is_proven=is_proven))
         self._is_greeted = False
         self.is_over = False
         """Whether it can carry nothing more."""
