@@ -38,7 +38,7 @@ from restante.model import (
     item_id,
 )
 from restante.release import feed as release_feed
-from restante.release import requests
+from restante.release import runs
 from restante.release.answers import NothingWaiting, Queued, Started
 from restante.release.requests import Releases
 from restante.smtp.node import parse_node
@@ -118,7 +118,7 @@ class Race:
             (sqlite, "SORTED_AHEAD"): chance.choice((1, 2, 32768)),
             (claims, "MOST_LATE"): late,
             (sqlite, "MOST_LATE"): late,
-            (requests, "CUT_SECONDS"): 0.0,
+            (runs, "CUT_SECONDS"): 0.0,
         }
 
     async def run(self) -> None:
@@ -200,7 +200,7 @@ class Race:
         releases: Releases = Releases(
             spool=spool,
             directory=lambda: self._directory,
-            carriers=lambda entry, _: _Carrier(self, life, releases, entry.name),
+            carriers=lambda entry, *_: _Carrier(self, life, releases, entry.name),
             announce=self._announced,
             clock=self._clock,
             hostname="office.example",

@@ -9,8 +9,8 @@ import pytest
 from tests.races import race
 from tests.races.race import Race
 
-from restante.release.requests import _Request
 from restante.release.run import Run
+from restante.release.runs import Request
 from restante.store.transaction import Transaction
 
 
@@ -63,7 +63,7 @@ async def test_a_seed_has_many_things_in_it(tmp_path: Path) -> None:
 
 async def test_joining_a_release_too_late_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If an ETRN were told that what runs already is for it, too."""
-    monkeypatch.setattr(_Request, "is_joinable", property(lambda self: self.run is None or not self.run.is_stopped))
+    monkeypatch.setattr(Request, "is_joinable", property(lambda self: self.run is None or not self.run.is_stopped))
     monkeypatch.setattr(Run, "joined", lambda *_: None)
     assert await first_failure(tmp_path) is not None
 

@@ -15,9 +15,22 @@ import pytest
 from restante.clock import TurnedClock
 from restante.directory.entries import Delivered as Local
 from restante.directory.entries import Directory, Entry, Grant, Held, Rejected, Relayed
+from restante.directory.learned import Learned
 from restante.facts import Fact
-from restante.model import DomainName, Envelope, HostPort, Item, Mailbox, MessageId, Notify, Principal, Recipient
+from restante.model import (
+    DeliverBy,
+    DomainName,
+    Envelope,
+    HostPort,
+    Item,
+    Mailbox,
+    MessageId,
+    Notify,
+    Principal,
+    Recipient,
+)
 from restante.release.answers import Answer, NoSuchEntry
+from restante.release.learning import learns
 from restante.release.requests import Releases
 from restante.smtp.node import parse_node
 from restante.spool.spool import INLINE_LIMIT, Arrival, Filter, Spool
@@ -124,6 +137,7 @@ class Host:
         self.facts: list[Fact] = []
         self.directory = Directory("office.example", entries)
         self.carriers: dict[str, ScriptedCarrier] = {}
+        self.learned = Learned()
         self.releases = Releases(
             spool=self.spool,
             directory=lambda: self.directory,
@@ -132,12 +146,14 @@ class Host:
             clock=self.clock,
             hostname="office.example",
             at_once=at_once,
+            chance=lambda: 0.5,
+            learn=learns(self.learned, lambda: self.directory, self.clock),
         )
 
-    def _carry(self, entry: Entry, to: HostPort | None) -> ScriptedCarrier:
+    def _carry(self, entry: Entry, destination: DomainName | None, to: HostPort | None) -> ScriptedCarrier:
         if isinstance(entry, Rejected):
             raise NoSuchEntry(f"mail for {entry.name} is refused, not sent on")
-        carrier = self.carrier(entry.name)
+        carrier = self.carrier(destination or entry.name)
         carrier.targets.append(to)
         return carrier
 
@@ -157,16 +173,15 @@ class Host:
         notify: tuple[Notify, ...] | None = None,
         priority: int = 0,
         arrives: bool = True,
+        deliver_by: DeliverBy | None = None,
     ) -> MessageId:
         """A message is accepted, and whoever is to know of it is told, as the session does."""
         content = CONTENT + b"x" * (octets - len(CONTENT))
         mailboxes = [Mailbox.parse(recipient) for recipient in recipients or ("anna@test.example",)]
         domains = list(dict.fromkeys(mailbox.domain for mailbox in mailboxes))
         path = Mailbox.parse(sender) if sender else None
-        envelopes = [
-            (domain, Envelope(path, tuple(Recipient(m, notify) for m in mailboxes if m.domain == domain)))
-            for domain in domains
-        ]
+        named = [(each, tuple(Recipient(m, notify) for m in mailboxes if m.domain == each)) for each in domains]
+        envelopes = [(each, Envelope(path, of_it, deliver_by=deliver_by)) for each, of_it in named]
         message = self.spool.new_id()
         where = content
         if octets > INLINE_LIMIT:
@@ -197,7 +212,7 @@ class Host:
         """So much time passes, and all that follows from it has happened."""
         await self.clock.turn(seconds)
         for _ in range(5):
-            await self.spool.due([TEST], 0)  # the reader is done with what was asked before
+            await self.spool.due([TEST])  # the reader is done with what was asked before
             await asyncio.sleep(0.002)
 
 

@@ -11,11 +11,11 @@ import pytest
 from tests.release.host import CONTENT, TEST, Host, count_closed, ended, host, is_parcel_of
 
 from restante.facts import ContentDamaged
-from restante.model import DomainName, ItemState, MessageId, Order
+from restante.model import ByMode, DeliverBy, DomainName, ItemState, MessageId, Order
 from restante.release import feed as feeds
 from restante.release.feed import AHEAD_OCTETS, ReleaseFeed
 from restante.release.plan import Room
-from restante.spool.spool import INLINE_LIMIT, Settlement, SpoolBroken
+from restante.spool.spool import INLINE_LIMIT, Due, Settlement, SpoolBroken
 from restante.transport.outcome import Parcel
 
 LARGE = INLINE_LIMIT + 1000
@@ -34,12 +34,12 @@ class Window:
 
 
 def feed_of(
-    made: Host, window: Window, *domains: str, order: Order = Order.PRIORITY, due_by: float | None = None
+    made: Host, window: Window, *domains: str, order: Order = Order.PRIORITY, due: Due | None = None
 ) -> ReleaseFeed:
     """A feed of release 1."""
     names = tuple(map(DomainName, domains)) or (TEST,)
-    announce = made.facts.append
-    return ReleaseFeed(made.spool, lambda: names, order, 1, room=window, announce=announce, due_by=due_by)
+    announce, wall = made.facts.append, made.clock.wall
+    return ReleaseFeed(made.spool, lambda: names, order, 1, room=window, announce=announce, due=due, wall=wall)
 
 
 async def drawn(feed: ReleaseFeed) -> list[MessageId]:
@@ -62,6 +62,20 @@ async def shelf(folder: Path) -> AsyncIterator[tuple[Host, Window]]:
     """A host, and a window without an end."""
     async with host(folder) as made:
         yield made, Window()
+
+
+async def test_passes_what_is_to_go_back_by_now(tmp_path: Path) -> None:
+    """RFC 2852 §4: the sweep has it; what is late and goes on all the same is offered, and what has time left."""
+    async with shelf(tmp_path) as (made, window):
+        now = made.clock.wall()
+        await made.mail(deliver_by=DeliverBy(now, ByMode.RETURN))
+        late = await made.mail(deliver_by=DeliverBy(now - 60, ByMode.NOTIFY))
+        in_time = await made.mail(deliver_by=DeliverBy(now + 60, ByMode.RETURN))
+        feed = feed_of(made, window)
+        assert await drawn(feed) == [late, in_time]
+        assert feed.error is None
+        await feed.close()
+        assert made.spool.waiting(TEST).items == 3
 
 
 async def test_gives_what_waits_in_order_and_then_ends(tmp_path: Path) -> None:
@@ -257,9 +271,9 @@ async def test_only_what_is_due_is_given_where_that_is_wanted(tmp_path: Path) ->
         items = await made.spool.claim([TEST], Order.ARRIVAL, 1, 99)
         due = made.clock.wall() + 60
         await made.spool.settle([Settlement(items[0].id, items[0].envelope, next_attempt=due)])
-        assert await drawn(feed_of(made, window, due_by=made.clock.wall())) == [fresh]
+        assert await drawn(feed_of(made, window, due=Due(made.clock.wall()))) == [fresh]
         made.spool.release_ended(1)
-        assert deferred in await drawn(feed_of(made, window, due_by=due))
+        assert deferred in await drawn(feed_of(made, window, due=Due(due)))
 
 
 async def test_what_arrives_while_it_runs_is_given_too(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,25 @@ from tests.release.host import (
     host,
 )
 
-from restante.facts import ItemDeferred, ItemDelivered, ItemFailed, ReleaseEnded, ReleaseStarted
-from restante.model import DomainName, Item, ItemState, Mailbox, Notify, Order, Progress, ReleaseView
-from restante.release.run import NO_REPORT, STOPPED, WINDOW_OVER, Means, Run, later
-from restante.spool.spool import INLINE_LIMIT, SpoolBroken
-from restante.transport.outcome import CarryEnd, Delivered, Feed, ItemOutcome, Outcome, Report
+from restante.facts import ItemDeferred, ItemDelivered, ItemFailed, NoticeWithheld, ReleaseEnded, ReleaseStarted
+from restante.model import (
+    ByMode,
+    DeliverBy,
+    DomainName,
+    Envelope,
+    Item,
+    ItemState,
+    Mailbox,
+    Notify,
+    Order,
+    Progress,
+    Recipient,
+    ReleaseView,
+)
+from restante.release.allowance import Allowance
+from restante.release.run import NO_REPORT, STOPPED, TOO_MANY_REPORTS, WINDOW_OVER, Means, Run, later
+from restante.spool.spool import INLINE_LIMIT, Arrival, Due, SpoolBroken
+from restante.transport.outcome import CarryEnd, Delivered, Feed, Hop, ItemOutcome, Outcome, Report
 
 FAR = DomainName("far.example")
 
@@ -53,9 +68,10 @@ class Ways:
         self.woken.append(domain)
 
 
-def run_of(made: Host, ways: Ways | None = None, **options: Any) -> Run:
+def run_of(made: Host, ways: Ways | None = None, per_hour: int = 20, **options: Any) -> Run:
     """Release 7 of the test domain."""
-    means = Means(made.spool, ways or Ways(FAR), made.facts.append, made.clock, "office.example")
+    allowance = Allowance(made.clock.monotonic, per_hour)
+    means = Means(made.spool, ways or Ways(FAR), made.facts.append, made.clock, "office.example", allowance)
     view = ReleaseView(7, TEST, "operator", "", Progress.QUEUED)
     return Run(means, view, made.carrier(), order=Order.PRIORITY, **options)
 
@@ -334,7 +350,7 @@ async def test_it_can_be_joined_until_it_draws(tmp_path: Path) -> None:
         await made.mail()
         carrier = made.carrier()
         carrier.dialled.clear()
-        run = run_of(made, until=made.clock.monotonic() + 60, due_by=-1.0)
+        run = run_of(made, until=made.clock.monotonic() + 60, due=Due(-1.0))
         running = asyncio.create_task(run.run())
         await eventually(lambda: carrier.begun)
         had_begun = run.has_begun
@@ -444,6 +460,82 @@ async def test_damage_does_not_stand_in_the_way_of_a_refusal(tmp_path: Path) -> 
         assert report.domain == FAR
 
 
+async def test_whoever_asks_is_told_that_it_was_delivered(tmp_path: Path) -> None:
+    """NOTIFY=SUCCESS: in a mailbox `delivered`, at a host that sends no reports `relayed`, else nothing."""
+    hops = {"anna": Hop(), "bert": Hop(is_final=False), "cleo": Hop(is_final=False, dsn=True)}
+    async with host(tmp_path) as made:
+        carrier = made.carrier()
+        for local in hops:
+            await made.mail(f"{local}@test.example", notify=(Notify.SUCCESS,))
+            await made.mail(f"{local}@test.example")
+        carrier.says = lambda _, mailbox: Delivered("250 2.0.0 OK", hops[mailbox.local])
+        run = run_of(made)
+        await ended(run.run())
+        assert run.view.delivered == 6
+        reports = await made.items()
+        contents = [await made.spool.content(report) for report in reports]
+        actions = [re.findall(rb"Final-Recipient: (.*)\r\nAction: (.*)\r\n", bytes(each)) for each in contents]  # type: ignore[arg-type]
+        assert actions == [
+            [(b"rfc822; anna@test.example", b"delivered")],
+            [(b"rfc822; bert@test.example", b"relayed")],
+        ]
+        assert {report.envelope.reverse_path for report in reports} == {None}
+
+
+async def test_a_report_may_tell_of_several_ends(tmp_path: Path) -> None:
+    """One message for one item, with each recipient that its sender wants to know of."""
+    async with host(tmp_path) as made:
+        await made.mail("anna@test.example", "bert@test.example", notify=(Notify.SUCCESS, Notify.FAILURE), priority=3)
+        made.carrier().says = lambda _, mailbox: NEVER if mailbox.local == "bert" else TAKEN
+        await ended(run_of(made).run())
+        (report,) = await made.items()
+        content = await made.spool.content(report)
+        assert isinstance(content, bytes)
+        assert re.findall(rb"Action: (.*)\r\n", content) == [b"failed", b"delivered"]
+        assert report.priority == 3
+
+
+@pytest.mark.parametrize(
+    ("mode", "trace", "knows", "told"),
+    [("N", False, False, True), ("N", False, True, False), ("N", True, True, True), ("R", True, True, True)],
+)
+async def test_mail_with_a_time_leaves_a_trace(
+    tmp_path: Path, mode: str, *, trace: bool, knows: bool, told: bool
+) -> None:
+    """RFC 2852 §4.1.4.2: where it was asked for, and where the next hop does not know of times."""
+    async with host(tmp_path) as made:
+        by = DeliverBy(made.clock.wall() + 60, ByMode(mode), trace)
+        recipient = Recipient(Mailbox.parse("anna@test.example"))
+        envelope = Envelope(Mailbox.parse("carla@far.example"), (recipient,), deliver_by=by)
+        await made.spool.accept(Arrival(made.spool.new_id(), CONTENT, len(CONTENT), [(TEST, envelope)], 0.0))
+        hop = Hop(is_final=False, dsn=True, deliver_by=knows)
+        made.carrier().says = lambda *_: Delivered("250 2.0.0 OK", hop)
+        await ended(run_of(made).run())
+        reports = await made.items()
+        assert len(reports) == told
+        for report in reports:
+            content = await made.spool.content(report)
+            assert isinstance(content, bytes)
+            assert b"Action: relayed\r\n" in content
+            assert b"Deliver-By-Date: " in content
+
+
+async def test_a_sender_gets_no_more_reports_than_he_may(tmp_path: Path) -> None:
+    """What was refused waits until he may get one; what was delivered is, and the log has that he was not told."""
+    async with host(tmp_path) as made:
+        for _ in range(3):
+            await made.mail()
+            await made.mail("bert@test.example", notify=(Notify.SUCCESS,))
+        made.carrier().says = lambda _, mailbox: NEVER if mailbox.local == "anna" else TAKEN
+        run = run_of(made, per_hour=3)
+        await ended(run.run())
+        assert (run.view.delivered, run.view.failed, run.view.deferred) == (3, 2, 1)
+        (waiting,) = await made.items(TEST)
+        assert waiting.detail == TOO_MANY_REPORTS
+        assert len(await made.items(FAR)) == 3
+        assert [fact.reverse_path for fact in made.told(NoticeWithheld)] == ["<carla@far.example>"] * 2
+
+
 async def test_a_report_that_cannot_be_made_keeps_its_item_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -453,7 +545,7 @@ async def test_a_report_that_cannot_be_made_keeps_its_item_and_no_other(
         raise ValueError("a bug of ours")
 
     heard: list[dict[str, Any]] = []
-    monkeypatch.setattr("restante.message.dsn.failure_report", odd)
+    monkeypatch.setattr("restante.message.dsn.notice", odd)
     async with host(tmp_path) as made:
         loop = asyncio.get_running_loop()
         handler = loop.get_exception_handler()

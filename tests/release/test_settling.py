@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from tests.release.host import LATER, NEVER, TAKEN
 
 from restante.facts import ItemDeferred, ItemDelivered, ItemFailed
@@ -46,7 +45,7 @@ def test_every_recipient_is_accounted_for_once(results: list[Outcome], attempts:
     written = settlement(found, NOW)
     stays = tuple(r for r, o in zip(item.envelope.recipients, results, strict=True) if isinstance(o, Deferred))
     assert written.item == item.id
-    assert written.remaining == (replace(item.envelope, recipients=stays) if stays else None)
+    assert written.remaining == (structs.replace(item.envelope, recipients=stays) if stays else None)
     assert (written.next_attempt > NOW) == bool(stays)
     told = [fact for fact in facts(found, 7, "t", None) if isinstance(fact, ItemDelivered | ItemDeferred | ItemFailed)]
     assert sum(fact.recipients for fact in told) == len(results)
@@ -70,7 +69,7 @@ def test_the_rest_of_the_envelope_stays_as_it_was() -> None:
     """Only recipients leave it: ENVID, RET, BODY and the reverse-path are kept."""
     outcome = outcome_of(TAKEN, LATER)
     remaining = settlement(sort(outcome), NOW).remaining
-    assert remaining == replace(outcome.item.envelope, recipients=outcome.item.envelope.recipients[1:])
+    assert remaining == structs.replace(outcome.item.envelope, recipients=outcome.item.envelope.recipients[1:])
 
 
 def test_facts_tell_each_kind_once() -> None:

@@ -3,19 +3,21 @@
 The next contents are fetched while the last are on their way, so that a fast carrier does not wait for the disk; how
 much is read ahead is bounded in items and octets. What does not fit into the rest of the window is set aside, so that
 others get their turn, and is looked at again at the end, when the rate is better known. A damaged content is
-quarantined here and never offered.
+quarantined here and never offered. What was to be at its end by now or to go back (RFC 2852) is passed over: it is the
+sweep's (expiry.py).
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from restante.facts import Announce, ContentDamaged
 from restante.model import DomainName, Item, ItemId, Order
 from restante.release.plan import Room
-from restante.spool.spool import ContentDamage, Spool
+from restante.spool.spool import ContentDamage, Due, Spool
 from restante.transport.outcome import Parcel
 
 BATCH = 256
@@ -39,7 +41,8 @@ class ReleaseFeed:
         *,
         room: Callable[[], Room],
         announce: Announce,
-        due_by: float | None = None,
+        due: Due | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._spool = spool
         self._find_domains = domains
@@ -47,6 +50,7 @@ class ReleaseFeed:
         self._release = release
         self._room = room
         self._announce = announce
+        self._wall = wall
         self._claimed: deque[Item] = deque()
         self._ready: deque[Parcel] = deque()
         self._ready_octets = 0
@@ -59,8 +63,8 @@ class ReleaseFeed:
         self._lent: dict[ItemId, Item] = {}
         self.domains: Sequence[DomainName] = ()
         """The domains that it draws from, as they were when it last looked."""
-        self.due_by = due_by
-        """Only what may be tried by then is offered; may be changed until has_begun."""
+        self.due = due
+        """Only what may be tried by itself is offered; may be changed until has_begun."""
         self.has_begun = False
         """Whether anything was claimed: what is accepted from now on it may have passed."""
         self.error: Exception | None = None
@@ -119,8 +123,11 @@ class ReleaseFeed:
         if not self._is_second_look and len(self._aside) < MOST_ASIDE:
             self._aside.append(item)
         else:
-            self._lent.pop(item.id, None)
-            self._spool.give_back([item.id])
+            self._give_back(item)
+
+    def _give_back(self, item: Item) -> None:
+        self._lent.pop(item.id, None)
+        self._spool.give_back([item.id])
 
     # reading ahead
 
@@ -154,16 +161,18 @@ class ReleaseFeed:
     async def _claim_batch(self) -> list[Item]:
         if not self.domains:
             return []
-        return await self._spool.claim(self.domains, self._order, BATCH, self._release, due_by=self.due_by)
+        return await self._spool.claim(self.domains, self._order, BATCH, self._release, due=self.due)
 
     def _chunk(self) -> list[Item]:
         """The next claimed items that fit, as many as are read at once."""
-        room = self._room()
+        room, now = self._room(), self._wall()
         chunk: list[Item] = []
         octets = 0
         while self._claimed and len(chunk) < AHEAD_ITEMS and octets < AHEAD_OCTETS:
             item = self._claimed.popleft()
-            if room.fits(item.size):
+            if item.envelope.is_over(now):
+                self._give_back(item)
+            elif room.fits(item.size):
                 chunk.append(item)
                 octets += item.size
             else:

@@ -1,56 +1,76 @@
-"""A failure DSN (RFC 3464) for what a next hop has refused, as a message to be spooled with the refusal's record.
+"""Notices (RFC 3464) to the senders of what a release has settled, or of what waits: as messages to be spooled with it.
 
-None is made for the null reverse-path, for NOTIFY without FAILURE (RFC 3461 §5.2.2), or where there is no way to the
-sender. Damaged content is reported without its header.
+None is made for the null reverse-path, where NOTIFY does not ask for it (RFC 3461 §5.2), or where there is no way to
+the sender; and not more than his allowance. Damaged content is reported without its header.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+
 from restante.message import dsn
-from restante.model import Envelope, Item, Recipient
+from restante.message.causes import About, Times, wants
+from restante.model import DomainName, Envelope, Item, Recipient
+from restante.release.allowance import Allowance
 from restante.release.feed import let_go
-from restante.release.settling import Sorted
 from restante.spool.spool import Arrival, ContentDamage, Spool
 
 
-def wanted_by(results: Sorted) -> list[tuple[Recipient, str, str]]:
-    """The refused recipients whose sender wants to know: each with an enhanced status code and a reply."""
-    envelope = results.item.envelope
-    return [
-        (recipient, refused.status, refused.reply)
-        for recipient, refused in results.refused
-        if dsn.wants_failure_report(envelope, recipient)
-    ]
+class Reports:
+    """Who is told, whether he may be, and the notice. `can_route`: whether mail for a domain can leave."""
 
+    def __init__(
+        self, spool: Spool, *, hostname: str, allowance: Allowance, can_route: Callable[[DomainName], bool]
+    ) -> None:
+        self._spool = spool
+        self._hostname = hostname
+        self._allowance = allowance
+        self._can_route = can_route
 
-async def failure_report(spool: Spool, results: Sorted, *, hostname: str, remote: str, now: float) -> Arrival:
-    """The report for those whom wanted_by() names: at least one. Raises SpoolBroken."""
-    item = results.item
-    sender = item.envelope.reverse_path
-    assert sender is not None, "nobody reports to the null reverse-path"
-    message = spool.new_id()
-    report = dsn.failure_report(
-        hostname=hostname,
-        message=message,
-        item=item,
-        failures=wanted_by(results),
-        remote=remote,
-        original=await _beginning(spool, item),
-        now=now,
-    )
-    envelope = Envelope(None, (Recipient(sender),))
-    return Arrival(message, report, len(report), [(sender.domain, envelope)], now)
+    def wanted(self, item: Item, about: Iterable[About]) -> list[About]:
+        """Of what the sender of an item is told, if anything."""
+        sender = item.envelope.reverse_path
+        if sender is None or not self._can_route(sender.domain):
+            return []
+        return [each for each in about if wants(item.envelope, each.recipient, each.cause)]
 
+    def may_be_told(self, item: Item) -> bool:
+        """Whether the sender may get one more notice now."""
+        sender = item.envelope.reverse_path
+        return sender is not None and self._allowance.allows(sender)
 
-async def _beginning(spool: Spool, item: Item) -> bytes:
-    """The content, or its first piece, which has the header section."""
-    try:
-        content = await spool.content(item)
-    except ContentDamage:
-        return b""
-    if isinstance(content, bytes):
-        return content
-    try:
-        return await anext(aiter(content), b"")
-    finally:
-        await let_go(content)
+    def tell(self, item: Item) -> bool:
+        """The same; and if so, he gets it."""
+        sender = item.envelope.reverse_path
+        return sender is not None and self._allowance.take(sender)
+
+    async def notice(self, item: Item, about: Sequence[About], times: Times, *, remote: str = "") -> Arrival:
+        """The notice about what wanted() gave: at least one recipient. Raises SpoolBroken."""
+        sender = item.envelope.reverse_path
+        assert sender is not None, "nobody reports to the null reverse-path"
+        message = self._spool.new_id()
+        content = dsn.notice(
+            hostname=self._hostname,
+            message=message,
+            item=item,
+            about=about,
+            remote=remote,
+            original=await self._beginning(item),
+            times=times,
+        )
+        envelope = Envelope(None, (Recipient(sender),), requiretls=item.envelope.requiretls)
+        # RFC 6710 §5.1, RFC 8689 §5: it has the message's own priority, and its need of TLS
+        return Arrival(message, content, len(content), [(sender.domain, envelope)], times.now, item.priority)
+
+    async def _beginning(self, item: Item) -> bytes:
+        """The content, or its first piece, which has the header section."""
+        try:
+            content = await self._spool.content(item)
+        except ContentDamage:
+            return b""
+        if isinstance(content, bytes):
+            return content
+        try:
+            return await anext(aiter(content), b"")
+        finally:
+            await let_go(content)

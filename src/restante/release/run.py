@@ -12,18 +12,25 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from restante.clock import Clock
+from restante.directory.entries import RETRY_SECONDS
 from restante.errors import RestanteError
-from restante.facts import Announce, ReleaseEnded, ReleaseStarted
-from restante.model import DomainName, Order, Progress, ReleaseView
-from restante.release import reports, settling
+from restante.facts import Announce, NoticeWithheld, ReleaseEnded, ReleaseStarted
+from restante.message.causes import Times
+from restante.model import DomainName, Item, Order, Progress, ReleaseView
+from restante.release import settling
+from restante.release.allowance import Allowance
 from restante.release.feed import ReleaseFeed
+from restante.release.learning import Learn, learn_nothing
 from restante.release.plan import MEASURED_SECONDS, Room
-from restante.spool.spool import Arrival, Spool
+from restante.release.reports import Reports
+from restante.smtp.address import write_path
+from restante.spool.spool import Arrival, Due, Spool
 from restante.transport.outcome import Carrier, CarryEnd, ItemOutcome
 
 STOPPED = "stopped"
 WINDOW_OVER = "the window is over"
 NO_REPORT = "451 4.3.0 refused, but the report of it could not be made"
+TOO_MANY_REPORTS = "451 4.3.2 refused, but its sender gets no more reports this hour"
 
 
 class Routes(Protocol):
@@ -51,12 +58,15 @@ class Means:
     announce: Announce
     clock: Clock
     hostname: str
+    allowance: Allowance
+    """How many notices each sender may get."""
+    learn: Learn = learn_nothing
 
 
 class Run:
     """One release of one entry to one target. `until` is a monotonic time after which nothing is begun.
 
-    With `due_by`, only what may be tried by that wall time is offered.
+    With `due`, only what may be tried by itself is offered. `retry`: seconds between attempts.
     """
 
     def __init__(
@@ -67,17 +77,22 @@ class Run:
         *,
         order: Order,
         until: float | None = None,
-        due_by: float | None = None,
+        due: Due | None = None,
+        retry: Sequence[float] = RETRY_SECONDS,
     ) -> None:
         self._means = means
         self._carrier = carrier
         self._view = replace(view, target=carrier.target, progress=Progress.RUNNING, started=means.clock.wall())
         self._delivered = self._deferred = self._failed = self._octets = 0
         self._until = until
+        self._retry = retry
         self._began = means.clock.monotonic()
         self._drawing_since: float | None = None
         self._unsettled: list[settling.Sorted] = []
         self._settling: asyncio.Task[None] | None = None
+        self._reports = Reports(
+            means.spool, hostname=means.hostname, allowance=means.allowance, can_route=means.routes.can_route
+        )
         self._broken = ""
         self._stopped = ""
         self._is_over = False  # the carrier has ended; all that is left is to write down what it said
@@ -88,7 +103,8 @@ class Run:
             view.number,
             room=self._room,
             announce=means.announce,
-            due_by=due_by,
+            due=due,
+            wall=means.clock.wall,
         )
 
     @property
@@ -121,7 +137,7 @@ class Run:
         """Somebody else asks for the same: all is offered, for as long as either wants; only before has_begun."""
         assert not self.has_begun, "it may have passed what the other has asked for"
         self._until = later(self._until, until)
-        self._feed.due_by = None
+        self._feed.due = None
 
     def stop(self, why: str = STOPPED) -> None:
         """Lets it begin nothing more; what is on its way is finished."""
@@ -198,13 +214,15 @@ class Run:
     async def _settle(self, outcomes: Sequence[settling.Sorted]) -> None:
         means, now = self._means, self._means.clock.wall()
         safe: list[tuple[settling.Sorted, Arrival | None]] = [
-            (results, None) if not results.refused else await self._with_report(results, now) for results in outcomes
+            (results, None) if not results.may_be_told else await self._with_report(results, now)
+            for results in outcomes
         ]
-        await means.spool.settle([settling.settlement(results, now, dsn) for results, dsn in safe])
+        await means.spool.settle([settling.settlement(results, now, dsn, self._retry) for results, dsn in safe])
         number, target = self._view.number, self._view.target
         for results, dsn in safe:
             self._count(results)
-            for fact in settling.facts(results, number, target, None if dsn is None else dsn.id):
+            means.learn(results)
+            for fact in settling.facts(results, number, results.at or target, None if dsn is None else dsn.id):
                 means.announce(fact)
             if dsn is not None:
                 means.routes.arrived(dsn.envelopes[0][0])
@@ -222,21 +240,30 @@ class Run:
             self._octets += item.size
 
     async def _with_report(self, results: settling.Sorted, now: float) -> tuple[settling.Sorted, Arrival | None]:
-        """The outcomes with a DSN, where one is wanted and can leave. A report that cannot be made keeps its item."""
-        means = self._means
-        sender = results.item.envelope.reverse_path
-        if sender is None or not reports.wanted_by(results) or not means.routes.can_route(sender.domain):
+        """The outcomes with a DSN, where one is wanted and can leave.
+
+        Without one that cannot be made, or not now, what was refused waits; what was delivered is.
+        """
+        about = self._reports.wanted(results.item, settling.told_of(results))
+        if not about:
             return results, None
+        if not self._reports.tell(results.item):
+            if not results.refused:
+                self._withheld(results.item, len(about))
+            return settling.kept(results, TOO_MANY_REPORTS), None
         try:
-            report = await reports.failure_report(
-                means.spool, results, hostname=means.hostname, remote=self._view.target, now=now
-            )
+            remote = results.at or self._view.target
+            report = await self._reports.notice(results.item, about, Times(now), remote=remote)
         except RestanteError:
             raise
         except Exception as error:  # noqa: BLE001 - one odd message must not stand in the way of all others' records
             explained(error)
             return settling.kept(results, NO_REPORT), None
         return results, report
+
+    def _withheld(self, item: Item, recipients: int) -> None:
+        sender = write_path(item.envelope.reverse_path)
+        self._means.announce(NoticeWithheld(item.id, item.domain, sender, recipients))
 
 
 def later(one: float | None, other: float | None) -> float | None:

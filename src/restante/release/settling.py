@@ -1,7 +1,7 @@
 """What an item's outcomes mean for it: a settlement, the facts to announce, and whether its sender gets a DSN. Pure.
 
-Delivered recipients leave the envelope, deferred ones stay, refused ones become a failure DSN (RFC 3464) to the
-reverse-path, unless it is null or NOTIFY forbids (RFC 3461 §5.2). Nothing else ever makes a DSN for held mail.
+Delivered recipients leave the envelope, deferred ones stay, refused ones leave it too. Of those that leave the sender
+may want to know (RFC 3461 §5.2): of refused ones, and of delivered ones where nobody behind the next hop will tell.
 """
 
 from __future__ import annotations
@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
+from restante.directory.entries import RETRY_SECONDS
 from restante.facts import Fact, ItemDeferred, ItemDelivered, ItemFailed
-from restante.model import Item, MessageId, Recipient
+from restante.message.causes import About, Cause
+from restante.model import Envelope, Item, MessageId, Recipient
 from restante.release.retry import delay
 from restante.spool.spool import Arrival, Settlement
-from restante.transport.outcome import Deferred, Delivered, ItemOutcome, Refused
+from restante.transport.outcome import Deferred, Delivered, Hop, ItemOutcome, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +28,21 @@ class Sorted:
     delivered: Sequence[tuple[Recipient, Delivered]]
     deferred: Sequence[tuple[Recipient, Deferred]]
     refused: Sequence[tuple[Recipient, Refused]]
+    at: str = ""
+    """The host that has said so, where it is not the release's target."""
 
     @property
     def is_delivered(self) -> bool:
         """Whether every recipient was taken."""
         return not self.deferred and not self.refused
+
+    @property
+    def may_be_told(self) -> bool:
+        """Whether it is worth to look whether the sender wants to know: for most mail it is not."""
+        if self.refused:
+            return True
+        asked = self.item.envelope.deliver_by is not None
+        return bool(self.delivered) and (asked or any(each.notify is not None for each, _ in self.delivered))
 
 
 def sort(outcome: ItemOutcome) -> Sorted:
@@ -45,7 +59,26 @@ def sort(outcome: ItemOutcome) -> Sorted:
                 deferred.append((recipient, result))
             case Refused():
                 refused.append((recipient, result))
-    return Sorted(outcome.item, delivered, deferred, refused)
+    return Sorted(outcome.item, delivered, deferred, refused, outcome.at)
+
+
+def told_of(results: Sorted) -> list[About]:
+    """What the sender could be told, if he wants to know."""
+    found = [About(who, Cause.REFUSED, refused.reply, refused.status) for who, refused in results.refused]
+    for who, delivered in results.delivered:
+        if (cause := _cause(results.item.envelope, delivered.hop)) is not None:
+            found.append(About(who, cause, delivered.reply))
+    return found
+
+
+def _cause(envelope: Envelope, hop: Hop) -> Cause | None:
+    """What delivery to a hop comes to; None where it sees to the reports."""
+    if hop.is_final:
+        return Cause.DELIVERED
+    by = envelope.deliver_by
+    if by is not None and (by.trace or not hop.deliver_by):  # RFC 2852 §4.1.4.2
+        return Cause.PASSED
+    return None if hop.dsn else Cause.RELAYED
 
 
 def kept(results: Sorted, reason: str) -> Sorted:
@@ -54,13 +87,15 @@ def kept(results: Sorted, reason: str) -> Sorted:
     return replace(results, deferred=deferred, refused=())
 
 
-def settlement(results: Sorted, now: float, dsn: Arrival | None = None) -> Settlement:
+def settlement(
+    results: Sorted, now: float, dsn: Arrival | None = None, retry: Sequence[float] = RETRY_SECONDS
+) -> Settlement:
     """What is to be written: who still waits, why, and from which wall time on it may be tried again by itself."""
     item = results.item
     if not results.deferred:
         return Settlement(item.id, None, dsn=dsn)
-    remaining = replace(item.envelope, recipients=tuple([recipient for recipient, _ in results.deferred]))
-    return Settlement(item.id, remaining, results.deferred[0][1].reply, now + delay(item.attempts + 1), dsn)
+    remaining = structs.replace(item.envelope, recipients=tuple([recipient for recipient, _ in results.deferred]))
+    return Settlement(item.id, remaining, results.deferred[0][1].reply, now + delay(item.attempts + 1, retry), dsn)
 
 
 def facts(results: Sorted, release: int, target: str, dsn: MessageId | None) -> list[Fact]:

@@ -1,0 +1,92 @@
+"""Mail that is to be delivered by some time (DELIVERBY, RFC 2852): when that is over, it goes back, or is called late.
+
+The times are wall times, as they were reckoned when the mail came. One is over when the host has run for as long since
+then (ages.py), or when the clock says so and has run evenly since the mail came: no jump ends it early, or late.
+Which items have a time is found by a look at all that wait at the start, and at what is new in each round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from restante.message.causes import Cause
+from restante.model import Item, ItemId, message_of
+from restante.release.expiry import Sweep
+from restante.release.retention import Moment
+from restante.spool.spool import Filter, Spool
+
+LOOKED_AT_ONCE = 2000
+ENDED_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Time:
+    """By when, and when it came: wall times, both read from one clock."""
+
+    at: float
+    arrived: float
+
+    def is_over(self, item: ItemId, moment: Moment) -> bool:
+        """Whether that is over, as far as can be told."""
+        age = moment.steady - moment.ages.seen_by(message_of(item))
+        return age >= self.at - self.arrived or (moment.wall >= self.at and moment.since <= self.arrived)
+
+
+class Deadlines:
+    """All of them. look() is to be called every minute or so, forget_gone() now and then."""
+
+    def __init__(self, spool: Spool, sweep: Sweep) -> None:
+        self._spool = spool
+        self._sweep = sweep
+        self._times: dict[ItemId, _Time] = {}
+        self._seen: ItemId | None = None
+
+    async def look(self, moment: Moment) -> None:
+        """Sees to those whose time is over. Raises SpoolBroken."""
+        await self._find()
+        over = [item for item, time in self._times.items() if time.is_over(item, moment)]
+        for some in _portions(over):
+            items = await self._listed(some)
+            bounds = self._sweep.bounds({item.domain for item in items}, moment)
+            await self._sweep.end(items, _cause, bounds, moment)
+            left = [item.id for item in await self._listed(some) if self._sweep.wants(item, _cause(item))]
+            for done in set(some).difference(left):
+                del self._times[done]
+
+    async def forget_gone(self) -> None:
+        """Forgets those that were delivered in time. Raises SpoolBroken."""
+        for some in _portions(list(self._times)):
+            for gone in set(some).difference(item.id for item in await self._listed(some)):
+                del self._times[gone]
+
+    async def _find(self) -> None:
+        while True:
+            items, last = await self._spool.timed(self._seen, LOOKED_AT_ONCE)
+            for item in items:
+                if (by := item.envelope.deliver_by) is not None:
+                    self._times[item.id] = _Time(by.at, item.arrived)
+            if last is None:
+                return
+            self._seen = last
+
+    async def _listed(self, ids: Sequence[ItemId]) -> list[Item]:
+        found = await self._spool.listing(Filter(ids=tuple(ids), limit=len(ids)))
+        return [item for item in found if item.is_known]
+
+
+def _cause(item: Item) -> Cause | None:
+    """Why something is to be done with an item whose time is over."""
+    by = item.envelope.deliver_by
+    if by is None:
+        return None
+    if by.is_final:
+        return Cause.TOO_LATE
+    return None if item.envelope.warned else Cause.OVERDUE
+
+
+def _portions(ids: Sequence[ItemId]) -> Iterator[list[ItemId]]:
+    left = iter(ids)
+    while some := list(islice(left, ENDED_AT_ONCE)):
+        yield some
