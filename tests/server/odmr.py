@@ -95,14 +95,19 @@ class OdmrOffice(Office):
             self.releases, self.directory, self.facts.append, "office.example", Ahead, Often(self.clock)
         )
 
-    async def mail(self, *recipients: str, content: bytes = CONTENT, sender: str = "carla@far.example") -> MessageId:
+    async def mail(
+        self,
+        *recipients: str,
+        content: bytes = CONTENT,
+        sender: str = "carla@far.example",
+        requiretls: bool = False,
+    ) -> MessageId:
         """A message was accepted."""
         mailboxes = [Mailbox.parse(recipient) for recipient in recipients or ("anna@one.example",)]
         domains = dict.fromkeys(mailbox.domain for mailbox in mailboxes)
         path = Mailbox.parse(sender)
-        envelopes = [
-            (domain, Envelope(path, tuple(Recipient(m) for m in mailboxes if m.domain == domain))) for domain in domains
-        ]
+        named = [(domain, tuple(Recipient(m) for m in mailboxes if m.domain == domain)) for domain in domains]
+        envelopes = [(domain, Envelope(path, of_it, requiretls=requiretls)) for domain, of_it in named]
         message = self.spool.new_id()
         await self.spool.accept(Arrival(message, content, len(content), envelopes, self.clock.wall()))
         return message

@@ -11,8 +11,10 @@ from typing import TypeVar
 
 from restante.clock import Clock, TurnedClock
 from restante.directory.entries import Delivered, Directory, Entry, Held, Network, Recipients, Rejected, Relayed
+from restante.directory.learned import Learned
 from restante.directory.users import User
 from restante.facts import Fact
+from restante.filtering.screen import Screen
 from restante.logins.check import Logins
 from restante.logins.guesses import GuessLimits
 from restante.model import ByMx, DomainName, HostPort, Item, MessageId, Principal, ReleaseView
@@ -20,6 +22,7 @@ from restante.net.asyncio_stream import AsyncioStream, memory_pair
 from restante.net.stream import StreamClosed
 from restante.net.tls import ServerContext
 from restante.release.answers import Answer, NotAllowed
+from restante.server.admission import Admission
 from restante.server.session import Limits, Services, Session
 from restante.server.turning import Turning
 from restante.smtp.node import Node
@@ -139,9 +142,11 @@ class Office:
         self.passwords_in_clear = False
         self.logins: Logins | None = None
         self.turning: Turning | None = None
+        self.screen: Screen | None = None
         self.answer: Callable[[Node, Principal], Answer] = lambda *_: NotAllowed()
         self.released: Callable[[], list[ReleaseView]] = list
         """What was released, where a test lets it be decided in earnest."""
+        self.learned = Learned()
         self.facts: list[Fact] = []
         self.arrived: list[DomainName] = []
         self._peers: list[Peer] = []
@@ -167,6 +172,15 @@ class Office:
             tls_first=self.tls_first,
             passwords_in_clear=self.passwords_in_clear,
             turning=self.turning,
+            screen=self.screen,
+            admission=Admission(
+                directory=self.directory,
+                spool=self.spool,
+                learned=self.learned,
+                clock=self.clock,
+                hostname="office.example",
+                announce=self.facts.append,
+            ),
         )
 
     def directory(self) -> Directory:

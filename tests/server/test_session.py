@@ -12,7 +12,7 @@ from tests.server.office import ADDRESSED, GREETED, IN_DATA, PEER, Office, Peer,
 
 from restante.clock import SystemClock
 from restante.facts import CommandRefused, MessageAccepted, ReleaseDecided
-from restante.model import DomainName, Notify, Principal, Ret, write_message_id
+from restante.model import ByMode, DeliverBy, DomainName, Notify, Principal, Ret, write_message_id
 from restante.net import asyncio_stream
 from restante.net.tls import ServerContext, client_context, self_signed, server_context
 from restante.release.answers import Answer, NothingWaiting, Started
@@ -73,7 +73,7 @@ async def test_parameters_are_kept_with_the_item(office: Office) -> None:
         "RCPT TO:<anna@test.example> NOTIFY=NEVER ORCPT=utf-8;ünï@x.example\r\n"
         "BDAT 3 LAST\r\nx\r\n"
     )
-    heard = await peer.hear(13)
+    heard = await peer.hear(15)
     assert [line[:9] for line in heard[-3:]] == ["250 2.1.0", "250 2.1.5", "250 2.0.0"]
     [item] = await office.waiting()
     envelope = item.envelope
@@ -81,6 +81,48 @@ async def test_parameters_are_kept_with_the_item(office: Office) -> None:
     [recipient] = envelope.recipients
     assert (recipient.notify, recipient.orcpt) == ((Notify.NEVER,), "utf-8;ünï@x.example")
     assert b"with UTF8SMTP id" in await office.content(item)
+
+
+async def test_what_mail_wishes_for_is_kept_with_the_item(office: Office, context: ServerContext) -> None:
+    """RFC 8689, 2852, 6710: the tag, the wall time at which it is late, the priority, which the trace tells."""
+    office.tls = context
+    peer = await office.connect()
+    await peer.hear()
+    peer.say("EHLO client.example\r\n")
+    assert (await peer.hear(13))[-2:] == ["250-DELIVERBY", "250 MT-PRIORITY MIXER"]
+    await start_tls(peer)
+    peer.say("EHLO client.example\r\n")
+    assert (await peer.hear(13))[-2:] == ["250-MT-PRIORITY MIXER", "250 REQUIRETLS"]
+    peer.say(
+        "MAIL FROM:<ann@far.example> REQUIRETLS BY=90;RT MT-PRIORITY=-4\r\n"
+        "RCPT TO:<anna@test.example>\r\nBDAT 3 LAST\r\nx\r\n"
+    )
+    assert [line[:9] for line in await peer.hear(3)] == ["250 2.1.0", "250 2.1.5", "250 2.0.0"]
+    [item] = await office.waiting()
+    assert (item.envelope.requiretls, item.priority) == (True, -4)
+    assert item.envelope.deliver_by == DeliverBy(office.clock.wall() + 90, ByMode.RETURN, trace=True)
+    assert b"\r\n\tPRIORITY -4;\r\n" in await office.content(item)
+
+
+@pytest.mark.parametrize(
+    ("address", "asked", "said", "kept"),
+    [
+        ("192.0.2.7", 3, "250 2.3.6 0 is the priority that this message gets", 0),
+        ("192.0.2.7", -3, "250 2.1.0 Sender OK", -3),
+        ("192.0.2.7", 0, "250 2.1.0 Sender OK", 0),
+        ("0.0.0.0", 9, "250 2.1.0 Sender OK", 9),
+    ],
+)
+async def test_only_who_may_relay_gets_ahead(office: Office, address: str, asked: int, said: str, kept: int) -> None:
+    """RFC 6710 §5: a stranger may wait longer, and go no faster; what it gets is told at MAIL, and to who reads."""
+    office.relay_from = (PEER,)
+    peer = await office.connect(address)
+    await peer.play(GREETED)
+    peer.say(f"MAIL FROM:<> MT-PRIORITY={asked}\r\nRCPT TO:<anna@test.example>\r\nBDAT 3 LAST\r\nx\r\n")
+    assert (await peer.hear(3))[0] == said
+    [item] = await office.waiting()
+    assert item.priority == kept
+    assert f"\r\n\tPRIORITY {kept};\r\n".encode() in await office.content(item)
 
 
 async def test_one_message_for_three_domains(office: Office) -> None:
@@ -415,11 +457,11 @@ async def test_a_session_begins_again_under_tls(office: Office, context: ServerC
     peer = await office.connect()
     await peer.hear()
     peer.say("EHLO client.example\r\n")
-    assert "250-STARTTLS" in await peer.hear(11)
+    assert "250-STARTTLS" in await peer.hear(13)
     await start_tls(peer)
     await peer.play("C: MAIL FROM:<>\nS: 503 5.5.1 Bad sequence of commands")
     peer.say("EHLO client.example\r\n")
-    heard = await peer.hear(10)
+    heard = await peer.hear(13)
     assert heard[-1].startswith("250 ")
     assert not any("STARTTLS" in line for line in heard)
     await peer.play(

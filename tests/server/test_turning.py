@@ -36,7 +36,7 @@ from tests.server.office import HeldBack, Peer
 from restante.clock import TurnedClock
 from restante.directory.entries import Grant, Held
 from restante.directory.users import User
-from restante.facts import ItemDelivered, ItemFailed, ReleaseEnded, ReleaseStarted
+from restante.facts import ItemDeferred, ItemDelivered, ItemFailed, ReleaseEnded, ReleaseStarted
 from restante.model import Caller, DomainName, NextHop, Principal
 from restante.net.asyncio_stream import memory_pair
 from restante.net.stream import InjectedBytes
@@ -78,6 +78,19 @@ async def test_mail_comes_over_the_connection_that_the_customer_has_made(office:
     assert [fact.target for fact in office.told(ReleaseStarted)] == ["203.0.113.7:40000"]
     assert [(fact.reply, fact.target) for fact in office.told(ItemDelivered)] == [("250 Taken", "203.0.113.7:40000")]
     assert office.decided() == [("tim", "ATRN one.example", ("one.example",), TURNING)]
+
+
+async def test_mail_with_requiretls_waits_where_the_caller_has_shown_no_certificate(office: OdmrOffice) -> None:
+    """RFC 8689 §4.2.1, where the caller is the server: a login does not do. What came behind it goes."""
+    await office.mail(requiretls=True)
+    await office.mail()
+    peer = await office.customer()
+    await peer.play(f"C: ATRN one.example {TURNED} {one_message()} {FAREWELL}")
+    assert await peer.ended() == []
+    [item] = await office.waiting()
+    assert item.envelope.requiretls
+    [deferred] = office.told(ItemDeferred)
+    assert deferred.reason == "450 4.7.10 REQUIRETLS, and the next hop's certificate is not verified"
 
 
 async def test_what_is_said_before_the_login_is_530_and_other_commands_are_502(office: OdmrOffice) -> None:

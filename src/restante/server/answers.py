@@ -6,7 +6,7 @@ from typing import assert_never
 
 from restante.directory.routing import DomainRejected, RelayDenied, UnknownUser
 from restante.logins.check import NotAdmitted, NotTried, NotUnderstood
-from restante.model import MessageId, write_message_id
+from restante.model import DomainName, MessageId, write_message_id
 from restante.release.answers import Answer, Busy, NotAllowed, NothingWaiting, Queued, Started, TurnAnswer, Unavailable
 from restante.release.turn import Turn
 from restante.smtp import reply
@@ -16,6 +16,8 @@ from restante.spool.spool import NotTaken, SpoolBroken, SpoolFull
 NO_SPACE = Reply(452, "Insufficient system storage, try again later", "4.3.1")
 TOO_MANY_RECIPIENTS = Reply(452, "Too many recipients", "4.5.3")
 HEADER_TOO_LONG = Reply(552, "The header section is too long", "5.6.0")
+PRIORITY_LOWERED = Reply(250, "0 is the priority that this message gets", "2.3.6")
+"""RFC 6710 §4.1: the new priority is the first word."""
 NOT_YOUR_SENDER = Reply(550, "This sender is not yours", "5.7.1")
 TOO_MANY_HOPS = Reply(554, "Too many hops, this message is in a loop", "5.4.6")
 TURN_TOO_OFTEN = Reply(450, "You ask too often, try again later", "4.7.0")
@@ -32,6 +34,11 @@ def not_routed(found: UnknownUser | RelayDenied | DomainRejected) -> Reply:
         case DomainRejected(text=text):
             return Reply(550, text or "No mail is taken for this domain", "5.7.1")
     assert_never(found)
+
+
+def full(domain: DomainName) -> Reply:
+    """The quota of a held domain leaves no room (RFC 3463 §3.3)."""
+    return Reply(452, f"The mailbox of {domain} is full here, try again later", "4.2.2")
 
 
 def not_logged_in(outcome: NotAdmitted | NotTried | NotUnderstood) -> Reply:

@@ -6,33 +6,45 @@ accepted; what grows beyond goes to the spool's writer piece by piece, and is ne
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from restante.message.trace import HopCounter, opening, received
-from restante.model import DomainName, Envelope, Mailbox, MailParameters, MessageId, Principal, Recipient
+from restante.model import DeliverBy, DomainName, Envelope, Mailbox, MailParameters, MessageId, Principal, Recipient
 from restante.spool.spool import INLINE_LIMIT, Arrival, ContentWriter, Inbox
+
+BEGINNING = 16 * 1024
 
 
 class Origin:
     """Where a session's messages come from, as their Received fields tell it. `protocol` is ESMTP, ESMTPS, SMTP."""
 
-    __slots__ = ("_opening", "_opening_utf8", "principal")
+    __slots__ = ("_opening", "_opening_utf8", "name", "principal")
 
     def __init__(self, principal: Principal, name: str, protocol: str, hostname: str) -> None:
         self.principal = principal
+        self.name = name
         self._opening = opening(name=name, principal=principal, hostname=hostname, protocol=protocol)
-        utf8 = protocol.replace("ESMTP", "UTF8SMTP")  # RFC 6531 §4.3
+        utf8 = protocol.replace("ESMTP", "UTF8SMTP").replace("LMTP", "UTF8LMTP")  # RFC 6531 §4.3
         self._opening_utf8 = opening(name=name, principal=principal, hostname=hostname, protocol=utf8)
 
-    def received(self, message: MessageId, recipient: Mailbox | None, wall: float, *, smtputf8: bool) -> bytes:
+    def received(
+        self,
+        message: MessageId,
+        recipient: Mailbox | None,
+        wall: float,
+        *,
+        smtputf8: bool = False,
+        priority: int | None = None,
+    ) -> bytes:
         """The Received field of one message, with its line end."""
-        return received(self._opening_utf8 if smtputf8 else self._opening, message, recipient, wall)
+        return received(self._opening_utf8 if smtputf8 else self._opening, message, recipient, wall, priority)
 
 
 class Intake:
     """One transaction. Made at MAIL, dropped or finished once."""
 
     __slots__ = (
+        "_beginning",
         "_chunks",
         "_hops",
         "_origin",
@@ -42,8 +54,11 @@ class Intake:
         "_started",
         "_wall",
         "_writer",
+        "arrival",
         "by_domain",
+        "hold_back",
         "id",
+        "priority",
         "recipients",
         "reverse_path",
     )
@@ -55,6 +70,8 @@ class Intake:
         self._origin = origin
         self.reverse_path = reverse_path
         self._parameters = parameters
+        self.priority = parameters.priority
+        """May be lowered before content comes; None where none was asked for (RFC 6710)."""
         self._wall = wall
         self.id: MessageId = spool.new_id()
         self.by_domain: dict[DomainName, dict[str, Recipient]] = {}
@@ -64,6 +81,11 @@ class Intake:
         self._hops = HopCounter()
         self._writer: ContentWriter | None = None
         self._started = False
+        self._beginning = b""
+        self.hold_back: Callable[[Arrival, bytes], Arrival] | None = None
+        """Has the last word on an arrival, given its header section or the first BEGINNING octets of it."""
+        self.arrival: Arrival | None = None
+        """What was handed in."""
 
     @property
     def hops(self) -> int:
@@ -79,6 +101,16 @@ class Intake:
     def size(self) -> int:
         """Octets so far, our own field among them."""
         return self._size
+
+    @property
+    def expected(self) -> int:
+        """Octets that MAIL has said; 0 where it has not (RFC 1870)."""
+        return self._parameters.size or 0
+
+    @property
+    def waits_alone(self) -> bool:
+        """Whether nothing more should be read of this peer before this one is accepted: so what waits stays small."""
+        return self._size > INLINE_LIMIT
 
     def add(self, domain: DomainName, recipient: Recipient) -> None:
         """One more recipient; a second RCPT for the same mailbox is one recipient."""
@@ -97,30 +129,44 @@ class Intake:
             self._chunks.append(data)
             if self._size <= INLINE_LIMIT:
                 return
-            self._writer = await self._spool.writer(self.id, self._parameters.size)
+            self._writer = await self._open_writer()
             data = b"".join(self._chunks)
+            self._beginning = data[:BEGINNING]
             self._chunks.clear()
         await self._writer.write(data)
 
+    def _open_writer(self) -> Awaitable[ContentWriter]:
+        """Where content goes that is too long for memory. Raises SpoolFull, SpoolBroken."""
+        return self._spool.writer(self.id, self._parameters.size)
+
     def accept(self) -> Awaitable[None]:
         """Hands all to the spool; entered into the next commit at once. The result raises SpoolFull, SpoolBroken."""
+        return self._hand_in(self._whole())
+
+    def _whole(self) -> bytes | ContentWriter:
+        """All of the content, which has ended."""
         if not self._started:  # an empty message is a message too
             self._started = True
             self._chunks.append(self._trace())
             self._size += len(self._chunks[0])
         if self._writer is not None:
-            content: bytes | ContentWriter = self._writer
-        else:
-            content = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        return self._spool.accept(
-            Arrival(
-                self.id,
-                content,
-                self._size,
-                [(domain, self._envelope(present.values())) for domain, present in self.by_domain.items()],
-                self._wall,
-            )
+            return self._writer
+        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+
+    def _hand_in(self, content: bytes | ContentWriter) -> Awaitable[None]:
+        arrival = Arrival(
+            self.id,
+            content,
+            self._size,
+            [(domain, self._envelope(present.values())) for domain, present in self.by_domain.items()],
+            self._wall,
+            self.priority or 0,
         )
+        if self.hold_back is not None:
+            beginning = content[:BEGINNING] if isinstance(content, bytes) else self._beginning
+            arrival = self.hold_back(arrival, beginning)
+        self.arrival = arrival
+        return self._spool.accept(arrival)
 
     async def drop(self) -> None:
         """Forgets all of it."""
@@ -130,10 +176,21 @@ class Intake:
 
     def _envelope(self, recipients: Iterable[Recipient]) -> Envelope:
         given = self._parameters
-        return Envelope(self.reverse_path, tuple(recipients), given.body, given.smtputf8, given.ret, given.envid)
+        by = None if given.by is None else DeliverBy(self._wall + given.by.seconds, given.by.mode, given.by.trace)
+        return Envelope(
+            self.reverse_path,
+            tuple(recipients),
+            given.body,
+            given.smtputf8,
+            given.ret,
+            given.envid,
+            given.requiretls,
+            by,
+        )
 
     def _trace(self) -> bytes:
         only = None
         if self.recipients == 1:
             [only] = [recipient.mailbox for present in self.by_domain.values() for recipient in present.values()]
-        return self._origin.received(self.id, only, self._wall, smtputf8=self._parameters.smtputf8)
+        smtputf8 = self._parameters.smtputf8
+        return self._origin.received(self.id, only, self._wall, smtputf8=smtputf8, priority=self.priority)

@@ -17,17 +17,20 @@ from dataclasses import dataclass, replace
 
 from restante.clock import Clock
 from restante.directory.entries import Directory, Held
-from restante.directory.rights import may_send_as
+from restante.directory.rights import may_relay, may_send_as
 from restante.directory.routing import DomainRejected, RelayDenied, UnknownUser, route
 from restante.facts import Announce, CommandRefused, LoggedIn, LoginRefused, MessageAccepted, ReleaseDecided
+from restante.filtering.screen import Screen
 from restante.logins.check import Admitted, Attempt, Logins, NotUnderstood, Outcome
-from restante.model import MAX_ITEMS_PER_MESSAGE, DomainName, Principal, Recipient
+from restante.model import MAX_ITEMS_PER_MESSAGE, DomainName, Mailbox, Principal, Recipient
 from restante.net.door import Guest
 from restante.net.stream import InjectedBytes, Stream, StreamClosed, StreamTimeout
 from restante.net.tls import ServerContext
 from restante.release.answers import Answer, NotAllowed
 from restante.server import answers
+from restante.server.admission import Admission
 from restante.server.intake import Intake, Origin
+from restante.server.screening import opened
 from restante.server.turning import Turned, Turning
 from restante.smtp import reply
 from restante.smtp.address import write_path
@@ -50,8 +53,8 @@ from restante.smtp.node import Node
 from restante.smtp.reply import Reply
 from restante.smtp.sasl import Challenge
 from restante.smtp.server import ServerEngine
-from restante.smtp.services import Features, Service, Stage
-from restante.spool.spool import INLINE_LIMIT, Inbox, SpoolBroken, SpoolFull
+from restante.smtp.services import PROFILES, Features, Service, Stage
+from restante.spool.spool import Inbox, NotTaken, SpoolBroken, SpoolFull
 
 MOST_PROMISED = 256
 TURN_SECONDS = 0.01
@@ -94,6 +97,10 @@ class Services:
     """Whether they may be shown before TLS; on loopback they may in any case."""
     turning: Turning | None = None
     """What decides on ATRN, where the service is `odmr`."""
+    screen: Screen | None = None
+    """What asks a filter about each message; None where none is asked."""
+    admission: Admission | None = None
+    """What decides on mail for held domains beyond routing; None where none is held."""
 
 
 class Session:
@@ -126,6 +133,7 @@ class Session:
             starttls=is_clear and services.tls() is not None,
             tls_first=is_clear and services.tls_first,
             auth=self._mechanisms(),
+            encrypted=not is_clear,
         )
 
     def _mechanisms(self) -> tuple[str, ...]:
@@ -290,14 +298,15 @@ class Session:
         self._greeting = event
         self._origin = self._origin_of(event)
         engine = self._engine
-        keywords = engine.features.keywords(authenticated=engine.authenticated) if event.verb == "EHLO" else ()
+        keywords = engine.features.keywords(authenticated=engine.authenticated) if event.verb != "HELO" else ()
         lines = (self._services.hostname, *keywords)
         self._engine.answer(Reply(250, lines[-1], more=lines[:-1]))
 
     def _origin_of(self, greeting: Greeted) -> Origin:
         protocol = "SMTP"
-        if greeting.verb == "EHLO":  # RFC 3848
-            protocol = "ESMTP" + "S" * (self._stream.tls is not None) + "A" * (self._principal.login is not None)
+        if greeting.verb != "HELO":  # RFC 3848
+            protocol = PROFILES[self._services.service].protocol
+            protocol += "S" * (self._stream.tls is not None) + "A" * (self._principal.login is not None)
         return Origin(self._principal, greeting.name, protocol, self._services.hostname)
 
     def _login(self, step: Challenge | Outcome) -> None:
@@ -366,9 +375,21 @@ class Session:
         if not self._services.spool.room_for(expected):
             return self._refused("MAIL", answers.NO_SPACE)
         wall = self._services.clock.wall()
-        self._intake = Intake(self._services.spool, self._origin, event.reverse_path, event.parameters, wall)
+        self._intake = opened(
+            services.screen, services.spool, self._origin, event.reverse_path, event.parameters, wall=wall
+        )
+        if services.admission is not None:
+            self._intake.hold_back = services.admission.hold_back
         self._leaving_by_itself.clear()
+        if (event.parameters.priority or 0) > 0 and not self._may_hasten(event.reverse_path):
+            self._intake.priority = 0
+            return answers.PRIORITY_LOWERED
         return reply.SENDER_OK
+
+    def _may_hasten(self, reverse_path: Mailbox | None) -> bool:
+        """Whether a priority above the usual is taken from this peer (RFC 6710 §5)."""
+        principal = self._principal
+        return principal.login is not None or may_relay(self._services.directory(), principal, reverse_path)
 
     def _recipient(self, event: RecipientNamed) -> Reply:
         intake = self._intake
@@ -380,6 +401,9 @@ class Session:
             return self._refused(f"RCPT {event.mailbox}", answers.not_routed(found))
         if found.domain not in intake.by_domain and len(intake.by_domain) >= MAX_ITEMS_PER_MESSAGE:
             return self._refused("RCPT", answers.TOO_MANY_RECIPIENTS)
+        admission = self._services.admission
+        if admission is not None and (refusal := admission.recipient(found, intake)) is not None:
+            return self._refused(f"RCPT {event.mailbox}", refusal)
         parameters = event.parameters
         intake.add(found.domain, Recipient(found.mailbox, parameters.notify, parameters.orcpt))
         if not isinstance(found.entry, Held):
@@ -391,7 +415,7 @@ class Session:
         assert intake is not None
         try:
             await intake.take(data)
-        except (SpoolFull, SpoolBroken) as error:
+        except (SpoolFull, SpoolBroken, NotTaken) as error:
             self._engine.refuse_content(answers.not_accepted(error))
             await intake.drop()
         else:
@@ -405,6 +429,8 @@ class Session:
         refusal = self._engine.refusal
         if refusal is None and intake.hops > self._services.limits.hops:
             refusal = answers.TOO_MANY_HOPS
+        if refusal is None and self._services.admission is not None:
+            refusal = self._services.admission.content(intake)
         if refusal is not None:
             await self._drop()
             self._engine.answer(self._refused("DATA", refusal))
@@ -415,7 +441,7 @@ class Session:
         self._pending.add(task)
         leaving = tuple(self._leaving_by_itself)
         task.add_done_callback(lambda done: self._accepted(done, promise, intake, leaving))
-        if intake.size > INLINE_LIMIT:  # a large one waits alone, so that what is promised stays small
+        if intake.waits_alone:
             await self._all_safe()
 
     def _accepted(
@@ -430,6 +456,8 @@ class Session:
         self._flush()
         if error is None:
             self._announce_accepted(intake)
+            if self._services.admission is not None and intake.arrival is not None:
+                self._services.admission.accepted(intake.arrival)
             for domain in leaving:
                 self._services.arrived(domain)
         self._leave_if_idle()

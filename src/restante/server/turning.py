@@ -6,7 +6,8 @@ that ends the connection, with nothing delivered. What has come to this host by 
 and still ahead of its question ends the connection as at any server (transport/greeting.py, smtp/client.py).
 
 Mail that must be encrypted (`tls` of its domain) needs TLS here too. A certificate or key that is asked of its next
-hop is not: who turns the connection has shown by a login who it is.
+hop is not: who turns the connection has shown by a login who it is. Mail with REQUIRETLS, though, goes only to who has
+shown a certificate of the login's, or one that was granted all that goes: for RFC 8689 it is the server now.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 
 from restante.clock import Clock
 from restante.directory.entries import Directory, Held
-from restante.directory.rights import may_turn
+from restante.directory.rights import is_certified, may_turn
 from restante.facts import Announce, ReleaseDecided
 from restante.model import DomainName, Principal
 from restante.net.stream import InjectedBytes, Stream
@@ -69,7 +70,10 @@ class Turning:
         if is_injected:
             raise InjectedBytes(INJECTED)
         engine.answer(said)
-        return None if turn is None else Turned(turn, TurnedCarrier(stream, self.hostname, self.ahead()))
+        if turn is None:
+            return None
+        is_proven = is_certified(self.directory(), principal, granted)
+        return Turned(turn, TurnedCarrier(stream, self.hostname, self.ahead(), is_proven=is_proven))
 
     def _decided(self, granted: tuple[Held, ...], principal: Principal, stream: Stream) -> tuple[Reply, Turn | None]:
         if not granted:
