@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from restante.calls.login import Login, PasswordUnreadable
+from restante.calls.login import Login
 from restante.net.tls import Pair
 from restante.smtp.sasl import Credentials
+from restante.transport.login import PasswordUnreadable
 
 OWN = Pair(Path("site.pem"), Path("site.key"))
 

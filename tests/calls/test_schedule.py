@@ -161,6 +161,64 @@ async def test_a_clock_that_is_set_back_neither_repeats_nor_silences(seconds: fl
         assert len(here.calls) == 2
 
 
+@pytest.mark.parametrize("seconds", [300, 1.5 * HOUR, 2.9 * HOUR, DAY, 3650 * DAY])
+@pytest.mark.parametrize(("expression", "period"), [("*/5 * * * *", 300), ("10 * * * *", HOUR), ("* 1-23 * * *", 60)])
+async def test_what_follows_the_clock_misses_no_more_than_one_period_when_it_is_set_back(
+    expression: str, period: float, seconds: float
+) -> None:
+    """Every few minutes, every hour: it goes on by the new time at once."""
+    async with site(plan(expression, window=10)) as here:
+        await here.clock.turn(2 * HOUR)
+        before = len(here.calls)
+        assert before >= 2
+        here.clock.jump(-seconds)
+        await here.clock.turn(period + 60)
+        assert before < len(here.calls) <= before + 3
+
+
+async def test_a_clock_that_is_put_right_by_a_second_repeats_no_call() -> None:
+    """As a time server does it, just after the hour."""
+    async with site(plan("0 * * * *", window=0.1)) as here:
+        await here.clock.turn(HOUR + 0.5)
+        assert len(here.calls) == 1
+        here.clock.jump(-1)
+        await here.clock.turn(60)
+        assert len(here.calls) == 1
+
+
+@pytest.mark.parametrize("days", [1, 3650])
+@pytest.mark.parametrize("first", [1, -1])
+async def test_a_clock_that_goes_wrong_and_is_put_right_costs_two_calls_at_the_most(days: int, first: int) -> None:
+    """Ten years ahead and back, or back and ahead, also while a call runs; then the schedule goes on."""
+    async with site(plan("0 * * * *", window=1200)) as here:
+        await here.clock.turn(HOUR + 60)
+        assert (len(here.calls), here.ends) == (1, 0)
+        here.clock.jump(first * days * DAY)
+        await here.clock.turn(1500)
+        here.clock.jump(-first * days * DAY)
+        await here.clock.turn(1500)
+        assert len(here.calls) <= 3
+        before = len(here.calls)
+        await here.clock.turn(3 * HOUR)
+        assert 2 <= len(here.calls) - before <= 4
+
+
+async def test_a_machine_without_a_battery_makes_up_one_call(tmp_path: Path) -> None:
+    """It starts in 1970, and learns the time a little later."""
+    state, clock = tmp_path / "calls.json", TurnedClock(MORNING)
+    async with site(plan("0 14 * * *"), clock=clock, state=state) as here:
+        await clock.turn(DAY)
+    clock.jump(-clock.wall())
+    async with site(plan("0 14 * * *"), clock=clock, state=state) as here:
+        await clock.turn(60)
+        assert here.calls == []
+        clock.jump(MORNING + 3 * DAY)
+        await clock.turn(120)
+        assert len(here.calls) == 1
+        await clock.turn(DAY)
+        assert len(here.calls) == 2
+
+
 async def test_an_unreadable_memory_is_as_none(tmp_path: Path) -> None:
     """A torn or foreign file stops nobody, and is replaced."""
     state = tmp_path / "calls.json"

@@ -142,3 +142,26 @@ def test_the_next_moment_always_lies_ahead(wall: float, minute: str, hour: str) 
     moment = Schedule.parse((f"{minute} {hour} * * *",), BERLIN).next_after(wall)
     assert moment is not None
     assert wall < moment <= wall + 2 * DAY
+
+
+@given(
+    wall=st.floats(min_value=DAY, max_value=4e9),
+    minute=st.sampled_from(["*", "*/7", "30", "0,59"]),
+    hour=st.sampled_from(["*", "2", "*/3", "1-3", "14"]),
+)
+def test_the_last_moment_lies_behind_with_none_between(wall: float, minute: str, hour: str) -> None:
+    """So that whoever was expected then and has not come was missed; but for the hour that comes twice, by an hour."""
+    schedule = Schedule.parse((f"{minute} {hour} * * *",), BERLIN)
+    moment = schedule.last_before(wall)
+    assert moment is not None
+    assert wall - 2 * DAY <= moment < wall
+    following = schedule.next_after(moment)
+    assert following is not None
+    assert following >= wall - 3600.0
+
+
+def test_without_a_moment_there_was_none() -> None:
+    """Nor before all years."""
+    assert Schedule((), BERLIN).last_before(at("2026-01-05 13:00")) is None
+    assert Schedule.parse(("0 14 * * *",)).last_before(-6e10) is not None
+    assert Schedule.parse(("0 14 * * *",)).last_before(-62_135_596_000.0) is None

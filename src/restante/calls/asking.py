@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 
 from restante.calls.answer import Answer, NotNow, Refused, understand, understand_turn
 from restante.calls.ledger import Ledger
-from restante.calls.login import PasswordUnreadable
 from restante.calls.notes import Notes
 from restante.calls.office import REPLY_SECONDS, Contact, Office, etrn
 from restante.calls.plan import CallMeans, CallPlan
@@ -20,6 +19,7 @@ from restante.model import DomainName
 from restante.smtp.reply import Reply
 from restante.transport.greeting import Manners
 from restante.transport.lent import LentLine
+from restante.transport.login import PasswordUnreadable
 
 BACK_OFF_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Waits before the office, or a release of ours, is tried again; the last one for all that follow."""

@@ -9,6 +9,7 @@ call is cancelled.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 
 from restante.calls.asking import ATRN, Asking, back_off
@@ -16,19 +17,25 @@ from restante.calls.hooks import Hook, run_hook
 from restante.calls.ledger import EndedBy, Ledger
 from restante.calls.notes import Notes
 from restante.calls.plan import CallMeans, CallPlan
+from restante.calls.telling import OfficeApi, Telling
 from restante.errors import RestanteError
-from restante.facts import CallEnded, CallStarted, Fact
-from restante.model import CallView, Progress
+from restante.facts import CallEnded, CallStarted, Fact, RecipientsTold
+from restante.model import CallView, DomainName, Progress
 
 GRACE_SECONDS = 15.0
+TELL_SECONDS = 60.0
+"""How much longer than its mail a call may take, within the window, to tell the office who exists here."""
 LOOK_SECONDS = 1.0
 """How often a call that waits looks whether octets have moved."""
 
 
 class Call:
-    """One contact with an office. run() once; `view` at any time."""
+    """One contact with an office. run() once; `view` at any time.
 
-    def __init__(self, plan: CallPlan, reason: str, means: CallMeans) -> None:
+    `told` are digests of the recipients that the office knows; when the call has ended, of those that it knows then.
+    """
+
+    def __init__(self, plan: CallPlan, reason: str, means: CallMeans, told: Mapping[str, str] | None = None) -> None:
         self._plan = plan
         self._means = means
         self._clock = means.clock
@@ -43,6 +50,8 @@ class Call:
         self._stopped = ""
         self._hook_task: asyncio.Task[str] | None = None
         self._flushing: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[None] | None = None
+        self.told = dict(told or {})
         self._view = CallView(
             name=plan.name,
             office=str(plan.office),
@@ -174,6 +183,8 @@ class Call:
             await self._end("asking", asking, GRACE_SECONDS if is_carrying and not self._stopped else 0)
             if self._flushing is not None:  # the message on its way may be finished
                 await self._end("flush", self._flushing, 0 if self._stopped else GRACE_SECONDS)
+            if self._telling is not None:
+                await self._end("recipients", self._telling, 0 if self._stopped else min(TELL_SECONDS, self._left))
 
     async def _end(self, topic: str, task: asyncio.Task[None], grace: float) -> None:
         """Ends a task of this call, after so many seconds; what it did not expect goes into the record."""
@@ -244,6 +255,17 @@ class Call:
             self._ledger.asking = False
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().create_task(self._flush())
+        if self._telling is None and self._plan.api is not None:
+            self._telling = asyncio.get_running_loop().create_task(self._tell(self._plan.api))
+
+    async def _tell(self, api: OfficeApi) -> None:
+        """Tells the office who exists here, beside the mail; what goes wrong is no trouble of the call's."""
+        lists = self._means.who_exists(self._plan.domains)
+
+        def heard(domain: DomainName, recipients: int, error: str) -> None:
+            self._means.announce(RecipientsTold(self._plan.name, api.url, domain, recipients, error))
+
+        await Telling(api, self._plan.login, lists, heard).run(self.told)
 
     # ours: a release
 

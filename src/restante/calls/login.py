@@ -5,20 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from restante.errors import RestanteError
 from restante.net.tls import Pair
 from restante.smtp.sasl import Credentials
-
-
-@dataclass(eq=False)
-class PasswordUnreadable(RestanteError):
-    """A password's file cannot be used. Trying again helps after it was mended."""
-
-    file: Path
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.reason}"
+from restante.transport.login import first_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +27,5 @@ class Login:
         """
         if self.user is None:
             return Credentials("", has_certificate=True) if for_turn and self.own is not None else None
-        password = _first_line(self.password_file) if self.password_file is not None else None
+        password = first_line(self.password_file) if self.password_file is not None else None
         return Credentials(self.user, password, has_certificate=self.own is not None)
-
-
-def _first_line(file: Path) -> str:
-    try:
-        with file.open(encoding="utf-8") as opened:
-            line = opened.readline(4096).rstrip("\r\n")
-    except OSError as error:
-        raise PasswordUnreadable(file, error.strerror or str(error)) from None
-    except ValueError:
-        raise PasswordUnreadable(file, "not text in UTF-8") from None
-    if not line:
-        raise PasswordUnreadable(file, "its first line, where the password should be, is empty")
-    return line

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -28,6 +28,8 @@ class Remembered:
     """The schedule that `served` belongs to; another one counts from when it was first seen."""
     begun: float | None = None
     last: CallView | None = None
+    told: dict[str, str] = field(default_factory=dict)
+    """For each domain a digest of the recipients that the office was told last; see telling.py."""
 
 
 class CallMemory:

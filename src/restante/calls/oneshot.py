@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from restante.calls.answer import Started, check_node, understand, understand_turn
-from restante.calls.login import Login, PasswordUnreadable
+from restante.calls.login import Login
 from restante.calls.office import REPLY_SECONDS, Contact, Dial, Errand, Office
 from restante.calls.office import etrn as asking
 from restante.calls.turn import Serve, Turn
@@ -23,6 +23,7 @@ from restante.net.tls import OPPORTUNISTIC, TlsPolicy
 from restante.smtp.node import NodeError
 from restante.smtp.reply import Reply
 from restante.transport.greeting import Manners
+from restante.transport.login import PasswordUnreadable
 
 DONE, COULD_NOT, USAGE = 0, 1, 2
 

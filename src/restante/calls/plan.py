@@ -9,6 +9,7 @@ from typing import Protocol
 from restante.calls.hooks import DEFAULT_LIMIT_SECONDS, Hook
 from restante.calls.login import Login
 from restante.calls.office import Dial
+from restante.calls.telling import NOBODY, OfficeApi, WhoExists
 from restante.calls.turn import Serve
 from restante.calls.window import Schedule
 from restante.clock import Clock
@@ -66,6 +67,8 @@ class CallPlan:
     login: Login = NO_LOGIN
     turns: bool = False
     """Whether our mail comes over the connection that we have made (ATRN, RFC 2645), not over others (ETRN)."""
+    api: OfficeApi | None = None
+    """Where the office is told who exists in our domains."""
 
     def hook(self, when: str) -> Hook | None:
         """The hook that is run `before` or `after`, where one is set."""
@@ -78,7 +81,8 @@ class CallMeans:
     """What every call needs, whichever it is.
 
     `octets_in` counts what has come in over the listeners since start: it is how a call sees that a long message is
-    still on its way. `ahead` gives how far to run ahead of an office's replies.
+    still on its way. `ahead` gives how far to run ahead of an office's replies; `who_exists` gives the recipients of
+    domains of ours.
     """
 
     dial: Dial
@@ -90,3 +94,4 @@ class CallMeans:
     serve: Serve
     octets_in: Callable[[], int] = lambda: 0
     ahead: Callable[[], Ahead] = Ahead
+    who_exists: WhoExists = NOBODY

@@ -8,6 +8,7 @@ that runs as it is. With `on_link_up` a call is also made when a route to the of
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from restante.calls.call import Call
 from restante.calls.link import LinkProbe
 from restante.calls.memory import CallMemory, Remembered
 from restante.calls.plan import CallMeans, CallPlan
-from restante.calls.window import Window, next_due, served_until
+from restante.calls.window import Window, followed_from, next_due, served_until
 from restante.errors import RestanteError
 from restante.facts import CallEnded
 from restante.model import CallView, HostPort, Progress
@@ -159,10 +160,10 @@ class Caller:
     def _begin(self, plan: CallPlan, reason: str) -> _Running:
         if (running := self._running.get(plan.name)) is not None:
             return running
-        call = Call(plan, reason, self._means)
+        now, past = self._clock.wall(), self._past(plan)
+        call = Call(plan, reason, self._means, past.told)
         task = asyncio.get_running_loop().create_task(call.run())
         running = self._running[plan.name] = _Running(call, task)
-        now, past = self._clock.wall(), self._past(plan)
         self._memory.put(plan.name, replace(past, served=max(now, served_until(past.served, now)), begun=now))
         task.add_done_callback(lambda _: self._ended(plan.name, running))
         return running
@@ -174,7 +175,7 @@ class Caller:
         if known is not None:
             now = self._clock.wall()
             served = max(now, served_until(known.served, now))  # a clock set back a little repeats nothing
-            self._memory.put(name, replace(known, served=served, last=running.call.view))
+            self._memory.put(name, replace(known, served=served, last=running.call.view, told=running.call.told))
 
     def _past(self, plan: CallPlan) -> Remembered:
         """What is known of a call; a schedule that is new counts from now."""
@@ -203,16 +204,20 @@ class Caller:
             task.add_done_callback(lambda done: _report(done, f"the watcher of call {plan.name} failed"))
 
     async def _follow_schedule(self, plan: CallPlan) -> None:
+        since = math.inf
         while True:
             if (running := self._running.get(plan.name)) is not None:
                 await asyncio.wait([running.task])
                 await asyncio.sleep(0)  # _ended() runs
+                since = self._clock.wall()
                 continue
             now = self._clock.wall()
             past = self._past(plan)
             if (served := served_until(past.served, now)) != past.served:
                 self._memory.put(plan.name, replace(past, served=served))
-            moment = next_due(plan.schedule, served, now)
+            followed = followed_from(served, since, now)
+            since = followed if followed < served else math.inf
+            moment = next_due(plan.schedule, served, now, since)
             if moment is not None and moment <= now:
                 self._begin(plan, "schedule")
                 continue

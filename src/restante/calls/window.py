@@ -8,6 +8,7 @@ clock has jumped, what was missed is made up once.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
@@ -25,7 +26,10 @@ NICKNAMES = {
 }
 MAX_EXPRESSIONS = 100
 BACKWARD_SECONDS = 3 * 3600.0
-"""A clock set back by less repeats nothing; by more, the new time is taken as it is (cron(8), Debian)."""
+"""A clock set back by less repeats nothing that has an hour of its own; by more, the new time is taken as it is
+(cron(8), Debian)."""
+PUT_RIGHT_SECONDS = 60.0
+"""A clock set back by less repeats nothing at all."""
 
 
 class ScheduleError(ValueError):
@@ -77,6 +81,11 @@ class Schedule:
         moments = [moment for e in self.expressions if (moment := _next(e, self.zone, wall)) is not None]
         return min(moments, default=None)
 
+    def last_before(self, wall: float) -> float | None:
+        """The last moment before `wall` that any expression names; None where there was none for 50 years."""
+        moments = [moment for e in self.expressions if (moment := _last(e, self.zone, wall)) is not None]
+        return max(moments, default=None)
+
     def window_after(self, wall: float, seconds: float) -> Window | None:
         """The next window of so many seconds that opens after `wall`."""
         start = self.next_after(wall)
@@ -95,14 +104,42 @@ def _next(expression: str, zone: tzinfo, wall: float) -> float | None:
     return None
 
 
+@lru_cache(maxsize=256)
+def _last(expression: str, zone: tzinfo, wall: float) -> float | None:
+    try:
+        for moment in CronSim(expression, datetime.fromtimestamp(wall, zone), reverse=True):
+            if (found := moment.timestamp()) < wall:
+                return found
+    except (OverflowError, ValueError, OSError):  # nothing comes before year 1
+        return None
+    return None
+
+
 def served_until(served: float, now: float) -> float:
     """Up to where the schedule counts as served, read at `now`: a clock that was set far back starts afresh."""
     return now if served > now + BACKWARD_SECONDS else served
 
 
-def next_due(schedule: Schedule, served: float, now: float) -> float | None:
+def followed_from(served: float, since: float, now: float) -> float:
+    """Up to where expressions that follow the clock count as served.
+
+    Where it was set back they go on from the time at which that was seen: `since`, which is infinite before.
+    """
+    is_right = served <= now + PUT_RIGHT_SECONDS and since >= served
+    return served if is_right else min(since, now)
+
+
+def next_due(schedule: Schedule, served: float, now: float, since: float = math.inf) -> float | None:
     """When the next call is due, read at `now`; not later than `now` if one was missed since `served`.
 
-    However many moments have passed since then, they are one call.
+    However many moments have passed since then, they are one call. `since` is for followed_from().
     """
-    return schedule.next_after(served_until(served, now))
+    served = served_until(served, now)
+    followed = followed_from(served, since, now)
+    found = [_next(e, schedule.zone, followed if _follows_the_clock(e) else served) for e in schedule.expressions]
+    return min((moment for moment in found if moment is not None), default=None)
+
+
+def _follows_the_clock(expression: str) -> bool:
+    minute, hour, *_ = expression.split()
+    return minute.startswith("*") or hour.startswith("*")

@@ -1,0 +1,126 @@
+"""Lists of recipients, read and replaced where they are kept: of the configuration, of the store, or as learned.
+
+All of it blocks, and is to be run in a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from restante.config.problems import ConfigError, Problem, shown
+from restante.config.recipients import KIND, known_recipients, of_row, replace_recipients
+from restante.config.settings import Hold, Relay, Settings
+from restante.directory.entries import Directory, Recipients, asks_who_exists
+from restante.errors import RestanteError
+from restante.model import DomainName
+from restante.store.book import Book, open_book
+
+_REMARK = re.compile(r"(?:\A|\s)#")
+_NO_RECIPIENT = "\0"
+
+
+class Where(StrEnum):
+    """Where it comes from who exists in a domain."""
+
+    FILE = "file"
+    """A list that the configuration names, or the domain's own row in the store."""
+    STORE = "store"
+    """A list that was sent here, by the site or by `restante domain recipients`."""
+    LEARNED = "learned"
+    """What the site has said in releases."""
+
+
+class NotHeld(RestanteError):
+    """The domain has no list of its own here. Trying again helps when the configuration has changed."""
+
+
+class ListedElsewhere(RestanteError):
+    """The configuration has a list of its own, which wins. Trying again helps when it has no more."""
+
+
+@dataclass(eq=False)
+class BadLines(RestanteError):
+    """Lines that are no recipients: for each where it stands, from 0, and what is wrong. Sent again they are again."""
+
+    problems: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one recipient; `since` is a wall time, for what was learned."""
+
+    address: str
+    verdict: str
+    since: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """The lists of this host."""
+
+    data: Path
+    settings: Callable[[], Settings]
+    directory: Callable[[], Directory]
+
+    def known(self, domain: DomainName, now: float) -> tuple[Where, list[Known]]:
+        """Who exists in a domain, in order, and how that is known. Raises NotHeld, BookUnusable."""
+        entry = self.directory().entry_for(domain)
+        if not asks_who_exists(entry):
+            raise NotHeld(f"{domain} is not held here")
+        where = Where.FILE
+        with contextlib.closing(open_book(self.data)) as book:
+            if not self._names_its_own(book, entry.name):  # then what is kept, though it may not be in force yet
+                entry = replace(entry, recipients=_kept(book, entry.name))
+                where = Where.LEARNED if entry.recipients is None else Where.STORE
+        rows = [Known(**row) for row in known_recipients(self.data, entry, domain, now)]
+        return where, sorted(rows, key=lambda row: row.address)
+
+    def replace(self, domain: DomainName, lines: Sequence[str]) -> int:
+        """Makes lines the list of a domain; how many there are now.
+
+        Raises NotHeld, ListedElsewhere, BadLines, BookUnusable; then nothing has changed.
+        """
+        entry = self.directory().entry_for(domain)
+        if not asks_who_exists(entry) or entry.name != domain:
+            raise NotHeld(f"{domain} is not held here by an entry of its own")
+        sent = [line if _is_one(line) else _NO_RECIPIENT for line in lines]
+        with contextlib.closing(open_book(self.data)) as book:
+            if self._names_its_own(book, entry.name):
+                raise ListedElsewhere(f"the configuration names a list of recipients for {domain}, which wins")
+            try:
+                return replace_recipients(book, entry.name, sent)
+            except ConfigError as error:
+                raise BadLines(tuple(_bad(problem, lines) for problem in error.problems)) from None
+
+    def _names_its_own(self, book: Book, name: str) -> bool:
+        """Whether the domain's table, in the file or in the store, names a file of recipients."""
+        if (domain := self.settings().domains.get(name)) is not None:
+            return isinstance(domain, Hold | Relay) and domain.recipients is not None
+        row = book.row("domains", name)
+        return row is not None and KIND in json.loads(row)
+
+
+def _kept(book: Book, name: str) -> Recipients | None:
+    """The list that the store has; one that is damaged counts for as little as where the directory is made."""
+    row = book.row(KIND, name)
+    try:
+        return None if row is None else of_row(row)
+    except ValueError:
+        return None
+
+
+def _is_one(line: str) -> bool:
+    """Whether it is one recipient, and nothing else that a file may have in a line."""
+    return line != "" and line == line.strip() and line.isprintable() and not _REMARK.search(line)
+
+
+def _bad(problem: Problem, lines: Sequence[str]) -> tuple[int, str]:
+    number = int(problem.key.removeprefix("line ")) - 1
+    is_line = problem.found in (shown(_NO_RECIPIENT), shown(lines[number]))
+    return number, f"found {shown(lines[number]) if is_line else problem.found}, allowed: {problem.allowed}"
