@@ -77,6 +77,28 @@ def test_aliases_in_a_loop_are_refused(folder: Folder) -> None:
     ]
 
 
+def test_a_catch_all_is_an_alias_like_others_but_for_where_every_name_is_a_user(folder: Folder) -> None:
+    """It leads to users or aliases; with `users = "*"` nothing would be left for it."""
+    folder.load(MAILBOXES + 'aliases = { "*" = ["info"], info = ["anna"] }')
+    assert folder.problems(MAILBOXES + 'aliases = { "*" = ["carla"] }') == [
+        f"{HERE}aliases.\"*\": found 'carla', allowed: users or aliases of this domain"
+    ]
+    anybody = '[domains."local.example"]\naction = "deliver"\nusers = "*"\naliases = { "*" = ["anna"] }'
+    assert folder.problems(anybody) == [
+        f"""{HERE}aliases."*": found a list, allowed: nothing, because users is "*": every name is a user"""
+    ]
+
+
+def test_what_is_for_maildirs_is_not_for_another_store(folder: Folder) -> None:
+    """It has quotas and folders of its own."""
+    folder.load(MAILBOXES + 'mailboxes = "maildir"\nquota = "1GB"\ntag_folders = true')
+    folder.load(MAILBOXES + 'mailboxes = "lmtp:/run/lmtp"\ntag_folders = false')
+    assert folder.problems(MAILBOXES + 'mailboxes = "lmtp:/run/lmtp"\nquota = "1GB"\ntag_folders = true') == [
+        f'{HERE}quota: found a size, allowed: nothing, because mailboxes is "lmtp:/run/lmtp"',
+        f'{HERE}tag_folders: found true, allowed: false, because mailboxes is "lmtp:/run/lmtp"',
+    ]
+
+
 def test_aliases_are_not_judged_by_users_that_could_not_be_read(folder: Folder) -> None:
     """The bad name may be the one that is meant."""
     (line,) = folder.problems(

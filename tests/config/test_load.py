@@ -20,7 +20,7 @@ from restante.config.load import ConfigError, directory_of, find_config, load, p
 from restante.config.problems import write_key, write_value
 from restante.config.settings import ACTIONS, SECTIONS, Settings
 from restante.directory.entries import Delivered, Grant, Held, Recipients, Rejected, Relayed
-from restante.directory.routing import users_for
+from restante.directory.routing import Reader, readers_for
 from restante.model import ByMx, Caller, HostPort, Mailbox, Order
 from restante.net.tls import TlsLevel, TlsPolicy
 from restante.smtp.address import DomainName
@@ -215,7 +215,7 @@ def test_what_is_not_written_has_its_default(folder: Folder) -> None:
         "ahead_octets": 4 * 1024 * 1024,
         "delivery_connections": 200,
         "releases": 50,
-        "notices": 20,
+        "notices": 100,
     }
 
 
@@ -287,6 +287,17 @@ def test_a_directory_has_what_the_file_says(folder: Folder) -> None:
     ]
 
 
+def test_a_relayed_domain_may_be_for_anyone(folder: Folder) -> None:
+    """With what is known of its recipients."""
+    (folder.path / "list.txt").write_text("anna@test.example\n")
+    keys = 'from_anyone = true\nrecipients = "list.txt"\nunknown_for = "1h"\nnext_hop = "192.0.2.25"'
+    (entry,) = directory_of(folder.load(f'[domains."test.example"]\naction = "relay"\n{keys}')).entries()
+    listed = Recipients(frozenset({"anna@test.example"}))
+    assert entry == Relayed(
+        "test.example", HostPort("192.0.2.25"), from_anyone=True, recipients=listed, unknown_for=3600.0
+    )
+
+
 def test_a_held_domain_needs_no_more_than_its_next_hop(folder: Folder) -> None:
     """Then nobody may release it but the operator, and the caller's address is a next hop too."""
     directory = directory_of(folder.load('[domains."test.example"]\naction = "hold"\nnext_hop = "caller"'))
@@ -307,7 +318,7 @@ def test_a_held_domain_needs_no_more_than_its_next_hop(folder: Folder) -> None:
 def test_somebody_reads_what_is_sent_to_postmaster(folder: Folder, keys: str, reader: str) -> None:
     """RFC 5321 §4.5.1: the user or alias of that name, else the one who is named, else the first user."""
     directory = directory_of(folder.load(f'[domains."local.example"]\naction = "deliver"\n{keys}'))
-    assert users_for(directory, Mailbox("postmaster", DomainName("local.example"))) == (reader,)
+    assert readers_for(directory, Mailbox("postmaster", DomainName("local.example"))) == (Reader(reader),)
 
 
 def test_many_aliases_of_aliases_cost_no_more_than_they_are(folder: Folder) -> None:
@@ -316,7 +327,8 @@ def test_many_aliases_of_aliases_cost_no_more_than_they_are(folder: Folder) -> N
     ends = 'a200 = ["anna"]\nb200 = ["bert"]'
     written = "\n".join([*aliases, ends])
     directory = directory_of(folder.load(f'{MAILBOXES}[domains."local.example".aliases]\n{written}'))
-    assert set(users_for(directory, Mailbox("a0", DomainName("local.example")))) == {"anna", "bert"}
+    found = readers_for(directory, Mailbox("a0", DomainName("local.example")))
+    assert set(found) == {Reader("anna"), Reader("bert")}
 
 
 def test_a_plan_has_what_the_file_says(folder: Folder) -> None:

@@ -7,9 +7,10 @@ from tests.config.written import Folder
 
 from restante.config.build import Kept, directory_of
 from restante.config.notes import MOST_NOTES, notes_of
-from restante.directory.entries import Held, Relayed
+from restante.directory.entries import Held
 from restante.directory.users import User
-from restante.model import ByMx, Caller
+from restante.logins.passwords import hash_password
+from restante.model import Caller
 
 HELD = '[domains."test.example"]\naction = "hold"\n'
 TO_CALLER = f'{HELD}next_hop = "caller"\n'
@@ -19,24 +20,15 @@ CALL = '[calls.office]\nhost = "office.example"\n'
 HERE = 'domains."test.example".'
 
 
-def test_what_is_not_in_force_yet_is_told(folder: Folder) -> None:
-    """A line for each, with its key; the file is in order nevertheless."""
-    more = f"""
-        {HELD}
-        next_hop = "192.0.2.25"
-        expire = "5d"
-        quota = "2GB"
-        [domains."*"]
-        action = "relay"
-        [admin]
-        address = "127.0.0.1:8025"
-    """
-    assert folder.notes(more) == (
-        'domains."*".next_hop: MX look-ups come with a later release; until then this mail waits',
-        f"{HERE}expire: not in force yet: nothing expires",
-        f"{HERE}quota: not in force yet",
-        "admin: not in force yet: the web page comes with a later release",
-    )
+def test_an_api_that_takes_nobodys_password_is_told(folder: Folder) -> None:
+    """There must be a user with one, and TLS where it does not come from this host."""
+    hashed = hash_password("tanstaaf")
+    user = f'[users.test]\npassword = "{hashed}"\n'
+    near, far = '[admin]\naddress = "127.0.0.1:8025"\n', '[admin]\naddress = "192.0.2.1:8025"\n'
+    assert folder.notes(near) == ("admin.address: nobody can log in there: no user has a password",)
+    assert folder.notes(user + near) == folder.notes(user + far) == ()
+    note = "admin.tls: nobody can log in there but from this host: passwords are taken over TLS alone"
+    assert folder.notes(f"{user}{far}tls = false") == (note,)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +140,24 @@ def test_an_office_s_mail_that_cannot_be_delivered_here_is_told(folder: Folder) 
 def test_there_are_never_thousands_of_notes(folder: Folder) -> None:
     """A line says how many there would be."""
     settings = folder.load()
-    kept = Kept(entries={name: Relayed(name, ByMx()) for name in (f"d{n}.example" for n in range(1000))})
+    kept = Kept(entries={name: Held(name, Caller()) for name in (f"d{n}.example" for n in range(1000))})
     notes = notes_of(settings, directory_of(settings, kept))
     assert len(notes) == MOST_NOTES + 1
     assert notes[-1] == f"and {1000 - MOST_NOTES} more such notes"
+
+
+@pytest.mark.parametrize(
+    ("dns", "is_told"),
+    [
+        ("", False),
+        ('servers = ["127.0.0.1", "[::1]:5353"]', False),
+        ('servers = ["127.0.0.1", "192.0.2.53"]', True),
+        ('servers = ["192.0.2.53"]\nvalidates = true', False),
+        ("validates = false", True),
+    ],
+)
+def test_dane_by_a_resolver_whose_word_does_not_count_is_told(folder: Folder, dns: str, *, is_told: bool) -> None:
+    """Nothing could ever be proven."""
+    more = f'[domains."*"]\naction = "relay"\ntls = "dane"\n[dns]\n{dns}\n'
+    note = 'domains."*".tls: nothing will be sent: the word of dns.servers on DNSSEC does not count'
+    assert folder.notes(more) == ((note,) if is_told else ())

@@ -27,7 +27,7 @@ def test_the_sample_loads_as_it_stands(folder: Folder) -> None:
 
 def test_every_key_of_the_sample_can_be_switched_on(folder: Folder) -> None:
     """All that stands behind a `#` is a key with a value that is allowed; defaults change nothing."""
-    for name in ("cert.pem", "key.pem", "clients.pem", "site.pem", "site.key", "recipients.txt"):
+    for name in ("cert.pem", "key.pem", "clients.pem", "site.pem", "site.key", "office-ca.pem", "recipients.txt"):
         (folder.path / name).touch()
     (folder.path / "test.cram").write_text("tanstaaftanstaaf\n")
     text, all_on = sample(), COMMENTED.sub("", sample())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from restante.calls.login import Login
 from restante.calls.plan import CallPlan
+from restante.calls.telling import OfficeApi
 from restante.calls.window import Schedule
 from restante.calls.zone import local_zone
 from restante.config import checks
@@ -22,9 +23,11 @@ from restante.directory.entries import (
     Held,
     OwnLogin,
     Quota,
+    Recipients,
     Rejected,
     Relayed,
     Retention,
+    asks_who_exists,
 )
 from restante.directory.users import User
 from restante.model import parse_lmtp
@@ -38,6 +41,8 @@ class Kept:
     entries: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
     users: Mapping[str, User] = field(default_factory=lambda: MappingProxyType({}))
     problems: tuple[Problem, ...] = ()
+    recipients: Mapping[str, Recipients] = field(default_factory=lambda: MappingProxyType({}))
+    """Lists of domains that name none themselves."""
 
 
 NOTHING_KEPT = Kept()
@@ -49,6 +54,10 @@ def directory_of(settings: Settings, kept: Kept = NOTHING_KEPT) -> Directory:
     users = {name: user_of(name, user) for name, user in settings.users.items()}
     entries |= {name: entry for name, entry in kept.entries.items() if name not in entries}
     users |= {name: user for name, user in kept.users.items() if name not in users}
+    for name, listed in kept.recipients.items():
+        entry = entries.get(name)
+        if asks_who_exists(entry) and entry.recipients is None:
+            entries[name] = replace(entry, recipients=listed)
     return Directory(settings.hostname, entries.values(), settings.relay.networks, users.values())
 
 
@@ -110,6 +119,9 @@ def entry_of(name: str, domain: Domain) -> Entry:
         retry=domain.retry,
         connections=domain.connections,
         rate=domain.rate,
+        from_anyone=domain.from_anyone,
+        recipients=domain.recipients,
+        unknown_for=domain.unknown_for,
     )
 
 
@@ -162,4 +174,5 @@ def _plan(name: str, call: Call, directory: Directory) -> CallPlan:
         tls=TlsPolicy(call.tls, call.tls_pin),
         login=Login(call.user, call.password_file, own),
         turns=call.protocol == "atrn",
+        api=None if call.recipients_to is None else OfficeApi(call.recipients_to, call.recipients_ca),
     )

@@ -12,14 +12,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from restante.config.problems import NOTHING, shown
 from restante.config.settings import Call, Deliver, Domain, Hold, Listen, Relay, Settings, User
+from restante.config.words import NO_PORT, is_loopback
 from restante.directory.entries import EVERY_OTHER, is_fingerprint
 from restante.model import ByMx, HostPort
 from restante.net.tls import TlsLevel
 
 POSTMASTER = "postmaster"
+SMTP_PORT = 25
 MOST_NAMED = 20
 
 IsSound = Callable[..., bool]
@@ -85,7 +88,15 @@ def _listeners(settings: Settings, is_sound: IsSound) -> Iterator[Finding]:
         if listen.address in taken:
             yield Finding(("listen", number, "address"), f"{str(listen.address)!r} again", "each address once")
         taken.add(listen.address)
+        if listen.service == "lmtp" and listen.address.port in (NO_PORT, SMTP_PORT):
+            allowed = "a port other than 25: LMTP has none of its own (RFC 2033 §5)"
+            yield Finding(("listen", number, "address"), shown(_written(listen.address)), allowed)
         yield from _tls_of_listener(listen, number, is_sound)
+
+
+def _written(address: HostPort) -> str:
+    """An address as the file has it, where it may have no port."""
+    return str(address).removesuffix(f":{NO_PORT}")
 
 
 def _tls_of_listener(listen: Listen, number: int, is_sound: IsSound) -> Iterator[Finding]:
@@ -109,6 +120,9 @@ def of_domain(name: str, domain: Domain, is_sound: IsSound) -> Iterator[Finding]
         here = ("domains", name)
         yield from _pinned(here, domain.tls, domain.tls_pin, is_sound)
         yield from _next_hop(here, domain, is_sound)
+        if isinstance(domain, Relay) and domain.from_anyone and name == EVERY_OTHER:
+            allowed = "false, because all other domains for anybody would be an open relay"
+            yield Finding((*here, "from_anyone"), "true", allowed)
 
 
 def _next_hop(here: tuple[str, ...], domain: Hold | Relay, is_sound: IsSound) -> Iterator[Finding]:
@@ -183,9 +197,12 @@ def _mailboxes(name: str, domain: Deliver, is_sound: IsSound) -> Iterator[Findin
         yield Finding(
             (*here, "action"), "'deliver'", '"hold", "relay" or "reject", for all domains have no one\'s users'
         )
+    yield from _of_maildirs(here, domain, is_sound)
     if not (is_sound(*here, "users") and is_sound(*here, "aliases")):
         return
     users = domain.users
+    if users is None and EVERY_OTHER in domain.aliases:
+        yield Finding((*here, "aliases", EVERY_OTHER), "a list", 'nothing, because users is "*": every name is a user')
     for alias, targets in domain.aliases.items():
         for target in targets:
             if users is not None and target not in users and target not in domain.aliases:
@@ -193,6 +210,17 @@ def _mailboxes(name: str, domain: Deliver, is_sound: IsSound) -> Iterator[Findin
     if (loop := alias_loop(domain.aliases)) is not None:
         yield Finding((*here, "aliases"), f"a loop: {' → '.join(loop)}", "aliases that lead to users")
     yield from _postmaster(here, domain)
+
+
+def _of_maildirs(here: tuple[str, ...], domain: Deliver, is_sound: IsSound) -> Iterator[Finding]:
+    """What another mail store decides for itself."""
+    if domain.mailboxes == "maildir" or not is_sound(*here, "mailboxes"):
+        return
+    because = f'because mailboxes is "{domain.mailboxes}"'
+    if domain.quota is not None and is_sound(*here, "quota"):
+        yield Finding((*here, "quota"), "a size", f"nothing, {because}")
+    if domain.tag_folders and is_sound(*here, "tag_folders"):
+        yield Finding((*here, "tag_folders"), "true", f"false, {because}")
 
 
 def _postmaster(here: tuple[str, ...], domain: Deliver) -> Iterator[Finding]:
@@ -227,6 +255,7 @@ def _call(settings: Settings, name: str, call: Call, is_sound: IsSound, elsewher
     yield from _pair(here, call, is_sound)
     yield from _pinned(here, call.tls, call.tls_pin, is_sound)
     yield from _login(here, call, is_sound)
+    yield from _telling(here, call, is_sound)
     if call.protocol == "atrn":
         yield from _turned(settings, here, call, is_sound, elsewhere)
     elif not (call.domains or call.flush) and is_sound(*here, "domains") and is_sound(*here, "flush"):
@@ -259,6 +288,23 @@ def _login(here: tuple[str, ...], call: Call, is_sound: IsSound) -> Iterator[Fin
         yield Finding((*here, "password_file"), NOTHING, "a path, or set certificate and key, because user is set")
     if call.protocol == "atrn" and call.user is None and call.certificate is None and call.password_file is None:
         yield Finding((*here, "user"), NOTHING, "a name, or set certificate and key, because ATRN takes a login")
+
+
+def _telling(here: tuple[str, ...], call: Call, is_sound: IsSound) -> Iterator[Finding]:
+    """The office's API takes a password, and shows a certificate."""
+    url = call.recipients_to
+    if not all(is_sound(*here, key) for key in ("recipients_to", "recipients_ca", "user", "password_file")):
+        return
+    if url is None:
+        if call.recipients_ca is not None:
+            yield Finding((*here, "recipients_to"), NOTHING, "a URL, because recipients_ca is set")
+        return
+    for key in ("user", "password_file"):
+        if getattr(call, key) is None and (key != "user" or call.password_file is None):
+            yield Finding((*here, key), NOTHING, "a value, because recipients_to is set")
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        yield Finding((*here, "recipients_to"), shown(url), "an https URL: a password is shown there")
 
 
 def _turned(

@@ -1,4 +1,5 @@
-"""Domains and users that are kept in the store: the same keys as in the file, read by the same settings.
+"""Domains and users that are kept in the store: the same keys as in the file, read by the same settings; and lists of
+recipients (recipients.py).
 
 On the way in a row is checked as the file is, beside all that there is already; what has a problem is not written. On
 the way out a row that is not in order is skipped, with its problems, and never keeps the others from being read.
@@ -20,8 +21,10 @@ from restante.config.build import Kept, entry_of, user_of
 from restante.config.plain import PlainReader
 from restante.config.problems import ConfigError, Problem, write_key
 from restante.config.reading import NAMES, Reading
+from restante.config.recipients import KIND as RECIPIENTS
+from restante.config.recipients import not_a_list, of_row
 from restante.config.settings import Domain, Section, Settings, User
-from restante.directory.entries import Directory, Entry
+from restante.directory.entries import Directory, Entry, Recipients
 from restante.directory.users import User as Login
 from restante.store.book import Book
 
@@ -54,6 +57,7 @@ class KeptReader:
         self._revision = 0
         self._entries: dict[str, Entry] = {}
         self._users: dict[str, Login] = {}
+        self._recipients: dict[str, Recipients] = {}
         self._problems: dict[tuple[str, str], list[Problem]] = {}
 
     def read(self, *, afresh: bool = False) -> Kept:
@@ -66,21 +70,25 @@ class KeptReader:
         changes = self._book.changes(self._revision)
         self._drop(key for key in self._known() if key in changes.rows or key not in changes.names)
         self._take_plain(changes.rows)
+        self._take_recipients(changes.rows)
         for kind in NAMES:
             rows = ((name, text) for (of, name), text in changes.rows.items() if of == kind and not self._has(of, name))
             while chunk := dict(islice(rows, AT_ONCE)):
                 self._take(kind, chunk)
         self._revision = changes.revision
         problems = (problem for key in sorted(self._problems) for problem in self._problems[key])
-        return Kept(dict(self._entries), dict(self._users), tuple(problems))
+        return Kept(dict(self._entries), dict(self._users), tuple(problems), dict(self._recipients))
 
     def _known(self) -> list[tuple[str, str]]:
-        kept = [("domains", name) for name in self._entries] + [("users", name) for name in self._users]
+        kept = [(kind, name) for kind, of_kind in self._by_kind().items() for name in of_kind]
         return kept + list(self._problems)
+
+    def _by_kind(self) -> Mapping[str, dict[str, Any]]:
+        return {"domains": self._entries, "users": self._users, RECIPIENTS: self._recipients}
 
     def _drop(self, keys: Iterable[tuple[str, str]]) -> None:
         for kind, name in keys:
-            (self._entries if kind == "domains" else self._users).pop(name, None)
+            self._by_kind()[kind].pop(name, None)
             self._problems.pop((kind, name), None)
 
     def _take_plain(self, rows: Mapping[tuple[str, str], str]) -> None:
@@ -88,6 +96,14 @@ class KeptReader:
         for (kind, name), text in rows.items():
             if kind == "domains" and (entry := plain.read(name, text)) is not None:
                 self._entries[name] = entry
+
+    def _take_recipients(self, rows: Mapping[tuple[str, str], str]) -> None:
+        for (kind, name), text in rows.items():
+            if kind == RECIPIENTS:
+                try:
+                    self._recipients[name] = of_row(text)
+                except ValueError:
+                    self._problems[kind, name] = [not_a_list(self._book.file, name)]
 
     def _has(self, kind: str, name: str) -> bool:
         return kind == "domains" and name in self._entries

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 from restante.config.problems import shown_path, write_key
 from restante.config.proofs import is_open_to_others
-from restante.config.settings import Call, Listen, Settings, User
+from restante.config.settings import Admin, Call, Dns, Listen, Settings, User
+from restante.config.words import is_loopback
 from restante.directory.entries import Delivered, Directory, Held, Relayed
-from restante.model import ByMx, Caller
+from restante.model import Caller
+from restante.net.tls import TlsLevel
 
 MOST_NOTES = 100
 """So many are told; a hundred thousand domains would have as many."""
@@ -31,16 +33,11 @@ def _all(settings: Settings, directory: Directory) -> Iterator[_Note]:
             yield ("listen", number, key), note
     for entry in directory.entries():
         here = ("domains", entry.name)
-        if isinstance(entry, Relayed) and isinstance(entry.next_hop, ByMx):
-            yield (*here, "next_hop"), "MX look-ups come with a later release; until then this mail waits"
+        if isinstance(entry, Held | Relayed) and entry.tls == TlsLevel.DANE and _is_unproven(settings.dns):
+            yield (*here, "tls"), "nothing will be sent: the word of dns.servers on DNSSEC does not count"
         if isinstance(entry, Held):
             for key, note in _of_held(entry):
                 yield (*here, key), note
-    for name, domain in settings.held.items():
-        if "expire" in domain.model_fields_set:
-            yield ("domains", name, "expire"), "not in force yet: nothing expires"
-        if domain.quota is not None:
-            yield ("domains", name, "quota"), "not in force yet"
     for name, user in settings.users.items():
         for key, note in _of_user(user, directory):
             yield ("users", name, key), note
@@ -48,7 +45,15 @@ def _all(settings: Settings, directory: Directory) -> Iterator[_Note]:
         for key, note in _of_call(call, directory):
             yield ("calls", name, key), note
     if settings.admin is not None:
-        yield ("admin",), "not in force yet: the web page comes with a later release"
+        for key, note in _of_admin(settings.admin, directory):
+            yield ("admin", key), note
+
+
+def _is_unproven(dns: Dns) -> bool:
+    """Whether no answer counts as proven, as far as the settings tell; see Dns.validates."""
+    if dns.validates is not None:
+        return not dns.validates
+    return any(not ipaddress.ip_address(server.host).is_loopback for server in dns.servers)
 
 
 def _of_listener(listen: Listen, settings: Settings, directory: Directory) -> Iterator[tuple[str, str]]:
@@ -81,6 +86,13 @@ def _of_user(user: User, directory: Directory) -> Iterator[tuple[str, str]]:
             yield "domains", f"{domain} is neither held nor delivered here"
     if user.secret_file is not None and is_open_to_others(user.secret_file.path):
         yield "secret_file", f"others may read {shown_path(user.secret_file.path)}"
+
+
+def _of_admin(admin: Admin, directory: Directory) -> Iterator[tuple[str, str]]:
+    if not any(user.password for user in directory.users.values()):
+        yield "address", "nobody can log in there: no user has a password"
+    elif not (admin.has_tls or is_loopback(admin.address.host)):
+        yield "tls", "nobody can log in there but from this host: passwords are taken over TLS alone"
 
 
 def _of_call(call: Call, directory: Directory) -> Iterator[tuple[str, str]]:

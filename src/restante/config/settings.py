@@ -33,7 +33,7 @@ PORTS: Mapping[tuple[str, str], int] = {
     ("odmr", _IMPLICIT): 366,
     ("odmr", _STARTTLS): 366,
 }
-"""The port of each service, where none is written (RFC 5321, 6409, 8314, 2645)."""
+"""The port of each service that has one, where none is written (RFC 5321, 6409, 8314, 2645)."""
 CALL_PORTS: Mapping[str, int] = {"etrn": 25, "atrn": 366}
 """The same of each protocol of a call."""
 
@@ -62,10 +62,11 @@ class Listen(Section):
 
     address: Annotated[HostPort, words.ADDRESS.like("0.0.0.0:25")]
     """An address of this host and a port; where none is written the service's own: 25, 587 (465 with implicit TLS), or
-    366. `0.0.0.0` is all of IPv4, `[::]` all of IPv6."""
-    service: Annotated[str, choice("mx", "submission", "odmr", later=("lmtp",))] = "mx"
+    366; `lmtp` has none. `0.0.0.0` is all of IPv4, `[::]` all of IPv6."""
+    service: Annotated[str, choice("mx", "submission", "odmr", "lmtp")] = "mx"
     """What is spoken there. `mx`: mail from other servers, and ETRN. `submission`: mail from users, who log in first
-    and send from their own domains only. `odmr`: ATRN for customers, who log in first (RFC 2645)."""
+    and send from their own domains only. `odmr`: ATRN for customers, who log in first (RFC 2645). `lmtp`: mail from a
+    server beside this one, which is answered for each recipient (RFC 2033), with the rights of `mx`."""
     tls: Annotated[str, choice("starttls", "implicit", "off")] = "starttls"
     """Whether STARTTLS is offered, or TLS comes before the greeting, or there is none."""
     require_tls: Annotated[bool, BOOLEAN] = False
@@ -81,7 +82,7 @@ class Listen(Section):
     @classmethod
     def _with_port(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         listen = handler(data)
-        if listen.address.port != words.NO_PORT:
+        if listen.address.port != words.NO_PORT or listen.service == "lmtp":
             return listen
         port = PORTS[listen.service, _IMPLICIT if listen.tls == _IMPLICIT else _STARTTLS]
         return listen.model_copy(update={"address": replace(listen.address, port=port)})
@@ -138,10 +139,11 @@ class LimitsSettings(Section):
     """How many connections are made at most to one next hop that has no CHUNKING, as far as its path has room for them;
     one is enough for those that have."""
     releases: Annotated[int, whole(1, 10_000, 50)] = 50
-    """How many releases run at once; others wait for their turn."""
-    notices: Annotated[int, whole(1, 100_000, 20)] = 20
+    """How many releases run at once; others wait for their turn. Those by MX leave a fifth of the places to all others;
+    those to where the last try has failed take half at the most."""
+    notices: Annotated[int, whole(1, 100_000, 100)] = 100
     """How many notices (delivery status notifications, RFC 3464) one address is sent in an hour; further ones wait,
-    and what they are about waits with them."""
+    and what they are about waits with them. Those that mail was delivered are left out instead."""
 
 
 class Hold(Section):
@@ -162,23 +164,25 @@ class Hold(Section):
     expire: Annotated[float, duration("1h", "3650d", "30d")] = 2_592_000.0
     """How long mail may wait before it goes back to its sender. Only time in which this host runs is counted."""
     expire_contacts: Annotated[int, whole(0, 100, 3)] = 3
-    """How many times mail must have been offered besides, in a release that reached the next hop, before it goes back
-    to its sender."""
+    """How many times mail must have been offered besides, in a release that was not cut, before it goes back to its
+    sender."""
     contact: Annotated[tuple[str, ...], many(words.EXPRESSION, most=100, may_be_one=True)] = ()
     """When the site is expected to ask for its mail, in local time. After a contact that was missed those whose mail
     waits are told that it is late, if they want to know (RFC 3461)."""
     contact_grace: Annotated[float, duration("1m", "365d", "1h")] = 3600.0
     """How much later than expected a contact may come before it was missed."""
     quota: Annotated[int | None, size("1MB", "100000GB", "2GB")] = None
-    """How much may wait for this domain; when it is full, further mail gets 452 4.2.2."""
+    """How much may be here for this domain, frozen mail too; when it is full, further mail gets 452 4.2.2. What comes
+    at once, or does not say how large it is, may overrun it. That of `*` is for each of its domains."""
     quota_items: Annotated[int | None, whole(1, 1_000_000_000, 100_000)] = None
-    """How many items may wait for this domain, in the same way."""
+    """How many items may be here for this domain, in the same way."""
     largest: Annotated[int | None, size("1KB", "2GB", "5MB")] = None
-    """The longest message that the domain's link is for. A longer one is frozen when it comes, and its recipients get
-    a notice instead, which says how to get it (`restante thaw`)."""
+    """The longest message that the domain's link is for. A longer one is taken, and frozen; its recipients get a notice
+    in its stead, which says how to get it (`restante thaw`)."""
     recipients: Annotated[Recipients | None, words.RECIPIENTS] = None
     """A file of the recipients that exist there: one address or `@domain` a line, `#` begins a remark; mail for others
-    is refused with 550 5.1.1, mail for postmaster never. Without it mail for any local part is taken."""
+    is refused with 550 5.1.1, mail for postmaster never. Without it there may be a list in the store (`restante domain
+    recipients`); without both, mail for any local part is taken, but for those whom the site has refused."""
     unknown_for: Annotated[float, duration("0s", "365d", "1d")] = 86_400.0
     """Without a list: how long mail for a recipient whom the site has refused with 550 5.1.1 is refused here too."""
     user: Annotated[str | None, words.LOGIN] = None
@@ -187,8 +191,8 @@ class Hold(Section):
     """A file whose first line is the password. It is read for each connection."""
     tls: Annotated[str, _PEER_TLS] = "opportunistic"
     """Encryption towards the next hop: where offered; always; always and with a certificate that is trusted; or as
-    DANE has it, and nothing without (RFC 7672), which is for `mx`. By `mx`, `opportunistic` heeds DANE and MTA-STS
-    where the other side has published them."""
+    DANE has it, and nothing without (RFC 7672), which is for `mx`. By `mx`, each of them heeds DANE and MTA-STS where
+    the other side has published them: what DANE's records say of a certificate counts then, and no authority's word."""
     tls_pin: Annotated[tuple[str, ...], _PINS] = ()
     """The SHA-256 of the public key that the next hop must show, or several of which it must show one. `tls` has to be
     `required` then, for which the key is enough, or `verify`, which asks for a trusted certificate besides."""
@@ -199,12 +203,21 @@ class Hold(Section):
 
 
 class Relay(Section):
-    """A domain whose mail goes on at once, for those who may relay (`[relay]`)."""
+    """A domain whose mail goes on at once, for those who may relay (`[relay]`), or for anyone."""
 
     action: Literal["relay"]
     """Says which of the four kinds of domain this is."""
     next_hop: Annotated[NextHop, words.RELAY_HOP] = ByMx()
     """Where it goes: to a smart host, or as the MX records say (RFC 5321 §5.1)."""
+    from_anyone: Annotated[bool, BOOLEAN] = False
+    """Whether mail for this domain is taken from anybody, as for a held one: this host stands in front of the one that
+    has its mailboxes. Not for `*`."""
+    recipients: Annotated[Recipients | None, words.RECIPIENTS] = None
+    """A file of the recipients that exist there, as for held domains; mail for others is refused with 550 5.1.1. With
+    `from_anyone` there may be a list in the store instead; without both, those whom the next hop has refused are."""
+    unknown_for: Annotated[float, duration("0s", "365d", "1d")] = 86_400.0
+    """With `from_anyone` and without a list: how long mail for a recipient whom the next hop has refused with 550 5.1.1
+    is refused here too."""
     retry: Annotated[
         tuple[float, ...], many(duration("10s", "7d"), ["1m", "5m", "15m", "1h"], least=1, most=100, is_set=False)
     ] = RETRY_SECONDS
@@ -224,8 +237,8 @@ class Relay(Section):
     """A file whose first line is the password. It is read for each connection."""
     tls: Annotated[str, _PEER_TLS] = "opportunistic"
     """Encryption towards the next hop: where offered; always; always and with a certificate that is trusted; or as
-    DANE has it, and nothing without (RFC 7672), which is for `mx`. By `mx`, `opportunistic` heeds DANE and MTA-STS
-    where the other side has published them."""
+    DANE has it, and nothing without (RFC 7672), which is for `mx`. By `mx`, each of them heeds DANE and MTA-STS where
+    the other side has published them: what DANE's records say of a certificate counts then, and no authority's word."""
     tls_pin: Annotated[tuple[str, ...], _PINS] = ()
     """The SHA-256 of the public key that the next hop must show, or several of which it must show one. `tls` has to be
     `required` then, for which the key is enough, or `verify`, which asks for a trusted certificate besides."""
@@ -339,6 +352,13 @@ class Call(Section):
     """The certificate that we show the office, which may take it as a login."""
     key: Annotated[Path | None, words.PEM.like("site.key")] = None
     """The certificate's private key. Set both or none."""
+    recipients_to: Annotated[str | None, words.URL.like("https://office.example:8025")] = None
+    """The office's API, where its `[admin]` is. When the link is up, it is told there which recipients our `domains`
+    have, if that has changed since it was told last; then it refuses mail for others while we are away. The login is
+    `user` with `password_file`, and the domains must be that user's own there."""
+    recipients_ca: Annotated[Path | None, words.PEM.like("office-ca.pem")] = None
+    """Who vouches for the certificate of `recipients_to`: authorities, or the certificate itself. Without it those that
+    this system trusts."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -350,10 +370,21 @@ class Call(Section):
 
 
 class Admin(Section):
-    """The web page and its API. Read, but not in force yet."""
+    """The API, over HTTP: `/api/openapi.json` describes it, and `/healthz` answers 200. Users log in by HTTP Basic, and
+    see and change their own domains. The web page comes with a later release.
+    """
 
     address: Annotated[HostPort, words.ADMIN_ADDRESS]
-    """Where the page and its API are served."""
+    """Where it is served; the port is 8025 where none is written. It answers to this name, to `hostname`, to
+    `localhost` and to the address that was asked, and to no others."""
+    tls: Annotated[bool | None, BOOLEAN] = None
+    """Whether it is served over TLS, with the certificate of `[tls]`. Without it that is so unless the address is on
+    loopback. Passwords are taken over TLS, and from this very host."""
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether it is served over TLS."""
+        return not words.is_loopback(self.address.host) if self.tls is None else self.tls
 
 
 class Dns(Section):

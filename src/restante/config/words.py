@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -128,6 +128,14 @@ def parse_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def is_loopback(host: str) -> bool:
+    """Whether it is this very host, by an address of its loopback or by the name that such have."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def parse_resolver(text: str) -> HostPort:
     """The address of a resolver; its port is 53 where none is written. Raises ValueError."""
     resolver = HostPort.parse(text, default_port=53)
@@ -179,10 +187,15 @@ def read_recipients(path: Path) -> Recipients:
         raise Unfit(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise Unfit("not UTF-8") from None
+    return parse_recipients(text.split("\n"), path)
+
+
+def parse_recipients(lines: Iterable[str], file: Path) -> Recipients:
+    """The addresses and `@domain`s in lines of what problems call `file`. Raises UnfitFile."""
     mailboxes: set[str] = set()
     domains: set[DomainName] = set()
     problems: list[Problem] = []
-    for number, line in _lines(text):
+    for number, line in _lines(lines):
         try:
             if line.startswith("@"):
                 domains.add(parse_named_domain(line[1:]))
@@ -190,15 +203,15 @@ def read_recipients(path: Path) -> Recipients:
                 mailbox = Mailbox.parse(line)
                 mailboxes.add(f"{mailbox.key}@{mailbox.domain}")
         except AddressError:
-            problems.append(Problem(path, f"line {number}", shown(line), "an address or @domain"))
+            problems.append(Problem(file, f"line {number}", shown(line), "an address or @domain"))
     if problems:
         raise UnfitFile(_cut(problems))
     return Recipients(frozenset(mailboxes), frozenset(domains))
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
+def _lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
     """The lines that say something, with their numbers; what follows a `#` after a space is a remark."""
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(lines, start=1):
         if (entry := _REMARK.split(f" {line}", maxsplit=1)[0].strip()) != "":
             yield number, entry
 
