@@ -16,11 +16,11 @@ from restante.calls.plan import CallPlan
 from restante.calls.schedule import Caller
 from restante.calls.window import Schedule
 from restante.clock import SystemClock
-from restante.directory.entries import Directory, Entry, Held, Relayed
+from restante.directory.entries import Directory, Entry, Held, Quota, Relayed
 from restante.model import Caller as ToCaller
-from restante.model import DomainName, Envelope, HostPort, Mailbox, MessageId, Recipient
+from restante.model import DomainName, Envelope, HostPort, Mailbox, MessageId, Notify, Recipient
 from restante.release.requests import Releases
-from restante.spool.spool import Arrival, Spool
+from restante.spool.spool import INLINE_LIMIT, Arrival, ContentWriter, Spool
 from restante.store.sqlite import open_spool
 from restante.transport.outcome import CarryEnd, Deferred, Delivered, ItemOutcome, Outcome, Report
 from restante.transport.outcome import Feed as Parcels
@@ -62,16 +62,17 @@ class Desk:
         self.carrier = ScriptedCarrier()
         self.feed = Feed()
         self.problems: tuple[str, ...] = ()
+        self.quota = Quota(items=4, octets=10 * len(CONTENT))
         clock = SystemClock()
         entries: Sequence[Entry] = (
-            Held("test.example", HostPort("192.0.2.25")),
+            Held("test.example", HostPort("192.0.2.25"), quota=self.quota),
             Held("caller.example", ToCaller()),
             Relayed("fast.example", HostPort("192.0.2.26")),
         )
-        directory = Directory("office.example", entries)
+        self.directory = Directory("office.example", entries)
         self.releases = Releases(
             spool=spool,
-            directory=lambda: directory,
+            directory=lambda: self.directory,
             carriers=self._carry,
             announce=self.feed.announce,
             clock=clock,
@@ -81,7 +82,7 @@ class Desk:
         self.caller = Caller([plan], means(offices, clock, self.feed))
         self.steering = Steering(
             spool=spool,
-            directory=lambda: directory,
+            directory=lambda: self.directory,
             releases=self.releases,
             caller=self.caller,
             reload=self._reload,
@@ -91,7 +92,7 @@ class Desk:
         )
         self.alone = Steering(
             spool=spool,
-            directory=lambda: directory,
+            directory=lambda: self.directory,
             releases=None,
             caller=None,
             reload=None,
@@ -100,24 +101,35 @@ class Desk:
             process=None,
         )
 
-    def _carry(self, entry: Entry, to: HostPort | None) -> ScriptedCarrier:
-        del entry
+    def _carry(self, entry: Entry, destination: DomainName | None, to: HostPort | None) -> ScriptedCarrier:
+        del entry, destination
         self.carrier.to = to
         return self.carrier
 
     async def _reload(self) -> tuple[str, ...]:
         return self.problems
 
-    async def mail(self, *recipients: str, content: bytes = CONTENT, sender: str = "carla@far.example") -> MessageId:
+    async def mail(
+        self,
+        *recipients: str,
+        content: bytes = CONTENT,
+        sender: str = "carla@far.example",
+        notify: tuple[Notify, ...] | None = None,
+    ) -> MessageId:
         """A message for recipients of any domains, accepted a minute ago."""
         mailboxes = [Mailbox.parse(recipient) for recipient in recipients or ("anna@test.example",)]
         message = self.spool.new_id()
+        path = Mailbox.parse(sender) if sender else None
         envelopes = [
-            (domain, Envelope(Mailbox.parse(sender), tuple(Recipient(m) for m in mailboxes if m.domain == domain)))
+            (domain, Envelope(path, tuple(Recipient(m, notify) for m in mailboxes if m.domain == domain)))
             for domain in dict.fromkeys(mailbox.domain for mailbox in mailboxes)
         ]
         arrived = SystemClock().wall() - 60
-        await self.spool.accept(Arrival(message, content, len(content), envelopes, arrived))
+        where: bytes | ContentWriter = content
+        if len(content) > INLINE_LIMIT:
+            where = await self.spool.writer(message, len(content))
+            await where.write(content)
+        await self.spool.accept(Arrival(message, where, len(content), envelopes, arrived))
         return message
 
     async def ask(self, request: AnyRequest, *, alone: bool = False) -> AnyAnswer:

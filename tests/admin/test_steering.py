@@ -63,6 +63,28 @@ async def test_status_tells_what_waits_for_whom_and_what_is_done_with_it(tmp_pat
         assert 59 < answer.now - oldest < 90
 
 
+async def test_a_quota_is_told_with_what_is_used_of_it(tmp_path: Path) -> None:
+    """By status and by queue, with a server and without; what is frozen counts, too."""
+    async with desk(tmp_path) as office:
+        for _ in range(3):
+            await office.mail("anna@test.example")
+        await office.spool.freeze([(await office.spool.listing(Filter()))[0].id])
+        await office.mail("u@fast.example")
+        used = p.QuotaUse(3, 3 * len(CONTENT), 4, 10 * len(CONTENT))
+        assert used.percent == 75
+        for alone in (False, True):
+            status = await office.ask(p.Status(), alone=alone)
+            assert isinstance(status, p.StatusAnswer)
+            quotas = {row.domain: row.quota for row in status.domains}
+            assert quotas == {"test.example": used, "fast.example": None, "caller.example": None}
+            queue = await office.ask(p.Queue(), alone=alone)
+            assert isinstance(queue, p.QueueAnswer)
+            assert queue.quotas == {"test.example": used}
+        queue = await office.ask(p.Queue(domains=("fast.example",)))
+        assert isinstance(queue, p.QueueAnswer)
+        assert queue.quotas == {}
+
+
 async def test_status_tells_of_calls_and_when_they_are_due(tmp_path: Path) -> None:
     """One that was never made is there as well."""
     async with desk(tmp_path) as office:

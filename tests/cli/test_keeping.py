@@ -16,8 +16,11 @@ from tests.stories.wire import typed
 
 from restante.cli import main
 from restante.config import proofs
+from restante.directory.learned import Verdict
 from restante.logins.passwords import verify
+from restante.model import DomainName
 from restante.store.book import open_book
+from restante.store.learned import LearnedFile
 
 CONFIG = """
 hostname = "office.example"
@@ -211,6 +214,7 @@ def test_each_kind_of_domain_can_be_kept(shell: Shell) -> None:
         "next_hop": "192.0.2.25:25",
         "group": None,
         "may_release": ["192.0.2.25/32", "user:filed"],
+        "quota": None,
         "where": "file",
     }
 
@@ -378,3 +382,114 @@ def test_a_server_sees_a_change_within_a_second_or_so(tmp_path: Path) -> None:
         assert "251 2.0.0" in typed(port, "ETRN kept.example")[0]
         office.cli("domain", "remove", "kept.example")
         until("459 4.7.1")
+
+
+# recipients
+
+
+def test_a_list_of_recipients_is_kept_for_a_domain(shell: Shell) -> None:
+    """Of the file or of the store: set from a file, changed, shown, cleared."""
+    Path("new.txt").write_text("Anna@filed.example # the boss\n\n@sub.filed.example\n")
+    said, _ = shell.run("domain recipients filed.example set new.txt")
+    assert said == "filed.example has a list of 2 recipients; mail for others is refused\n"
+    said, _ = shell.run("domain recipients FILED.example add bert@filed.example carl@filed.example")
+    assert said == "filed.example has a list of 4 recipients; mail for others is refused\n"
+    assert shell.json("domain recipients filed.example remove anna@filed.example carl@filed.example") == {
+        "done": ["filed.example"],
+        "recipients": 2,
+    }
+    assert shell.json("domain recipients filed.example list") == {
+        "name": "filed.example",
+        "where": "store",
+        "recipients": [
+            {"address": "@sub.filed.example", "verdict": "listed", "since": None},
+            {"address": "bert@filed.example", "verdict": "listed", "since": None},
+        ],
+    }
+    said, _ = shell.run("domain recipients filed.example clear")
+    assert said == "filed.example has no list: recipients are learned\n"
+    said, _ = shell.run("domain recipients filed.example")
+    assert said == "filed.example has no list, and nothing was learned of its recipients yet\n"
+
+
+def test_a_domain_that_is_relayed_for_anyone_has_a_list_too(shell: Shell) -> None:
+    """One that is relayed for some has none: nobody else asks who exists there."""
+    shell.run("domain add front.example --action relay --set from_anyone=true --set next_hop=192.0.2.25")
+    said, _ = shell.run("domain recipients front.example add anna@front.example")
+    assert said == "front.example has a list of 1 recipient; mail for others is refused\n"
+    assert shell.json("domain recipients front.example")["where"] == "store"
+    shell.run("domain set front.example --set from_anyone=false")
+    _, why = shell.run("domain recipients front.example", status=1)
+    assert "front.example is neither held nor relayed from_anyone" in why
+
+
+def test_what_was_learned_is_shown_with_its_age(shell: Shell) -> None:
+    """What is over, or from the future, is not; of a domain that `*` holds too."""
+    shell.run("domain add * --next-hop caller")
+    now = time.time()
+    ours, other = DomainName("filed.example"), DomainName("other.example")
+    file = LearnedFile(Path("data"))
+    file.write(
+        {
+            (ours, "nobody"): Verdict(is_unknown=True, since=now - 3600),
+            (ours, "anna"): Verdict(is_unknown=False, since=now - 90 * 86400),
+            (ours, "old"): Verdict(is_unknown=True, since=now - 86401),
+            (ours, "late"): Verdict(is_unknown=True, since=now + 3600),
+            (other, "bert"): Verdict(is_unknown=False, since=now - 5),
+        }
+    )
+    file.close()
+    said, _ = shell.run("domain recipients filed.example")
+    assert [line.split() for line in said.splitlines()] == [
+        ["RECIPIENT", "VERDICT", "SINCE"],
+        ["anna@filed.example", "known", "90", "d", "ago"],
+        ["nobody@filed.example", "unknown", "1", "h", "ago"],
+    ]
+    (row,) = shell.json("domain recipients other.example list")["recipients"]
+    assert (row["address"], row["verdict"]) == ("bert@other.example", "known")
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "why"),
+    [
+        ("filed.example add", 2, "add takes addresses"),
+        ("filed.example set", 2, "set takes one file"),
+        ("filed.example set a.txt b.txt", 2, "set takes one file"),
+        ("filed.example list anna@filed.example", 2, "list takes nothing"),
+        ("filed.example set missing.txt", 2, "missing.txt cannot be read: No such file or directory"),
+        ("filed.example add anna", 2, "recipients: line 1: found 'anna', allowed: an address or @domain"),
+        ("filed.example remove anna@filed.example", 1, "filed.example has no list"),
+        ("unknown.example list", 1, "unknown.example is neither held nor relayed from_anyone"),
+        ("listed.example add anna@listed.example", 1, "listed.example, which wins"),
+        ("not..a.name list", 2, "is not the name of a domain"),
+    ],
+)
+def test_a_list_that_cannot_be_changed_so(shell: Shell, line: str, status: int, why: str) -> None:
+    """In one line, and nothing has changed."""
+    Path("list.txt").write_text("anna@listed.example\n")
+    shell.run("domain add listed.example --next-hop caller --set recipients=list.txt")
+    assert why in shell.run(f"domain recipients {line}", status=status)[1]
+    assert shell.json("domain recipients filed.example")["where"] is None
+    assert shell.json("domain recipients listed.example")["where"] == "file"
+
+
+def test_a_domain_takes_its_list_along(shell: Shell) -> None:
+    """Another one of that name begins without; but the list of one that the file has too stays."""
+    shell.run("domain add kept.example --next-hop caller")
+    shell.run("domain recipients kept.example add anna@kept.example")
+    shell.run("domain remove kept.example")
+    shell.run("domain add kept.example --next-hop caller")
+    assert shell.json("domain recipients kept.example")["where"] is None
+
+
+def test_a_quota_is_shown_with_what_is_used_of_it(shell: Shell) -> None:
+    """Where one is set."""
+    assert "FULL" not in shell.run("domain list")[0]
+    shell.run("domain add full.example --next-hop caller --set quota=2GB --set quota_items=10")
+    said, _ = shell.run("domain list")
+    assert said.splitlines()[0].endswith("MAY RELEASE               FULL  WHERE")
+    assert "0 %" in said
+    assert shell.domains()["full.example"]["quota"] == {
+        "items": 0, "octets": 0, "most_items": 10, "most_octets": 2 << 30
+    }  # fmt: skip
+    assert shell.domains()["filed.example"]["quota"] is None

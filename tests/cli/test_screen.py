@@ -115,6 +115,44 @@ def test_plain_rows_are_aligned_and_ids_are_whole(capsys: pytest.CaptureFixture[
     ]
 
 
+def test_what_is_used_of_a_quota(capsys: pytest.CaptureFixture[str]) -> None:
+    """In percent: behind a domain that has one, and in a column of its own where any has."""
+    quotas = {"test.example": p.QuotaUse(7, 4100, 100, 10_000)}
+    screen.show_queue([ITEM], 1060.0, quotas, is_cut=False)
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "test.example: 1 message, 4.1 kB, oldest 1 min, 41 % of its quota used"
+    )
+    rows = (
+        p.DomainStatus("a.example", "hold", "caller", 7, 4100, 1000.0, quotas["test.example"]),
+        p.DomainStatus("b.example", "hold", "caller"),
+    )
+    status = p.StatusAnswer("office.example", "1", 1060.0, running=False, domains=rows)
+    screen.show_status(status)
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "DOMAIN     ACTION  NEXT HOP  WAITING    SIZE  OLDEST  FULL",
+        "a.example  hold    caller          7  4.1 kB  1 min   41 %",
+        "b.example  hold    caller          0",
+    ]
+    screen.show_status(msgspec.structs.replace(status, domains=rows[1:]))
+    assert "FULL" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("quota", "percent"),
+    [
+        (p.QuotaUse(5, 5, 10), 50),
+        (p.QuotaUse(5, 5, None, 4), 125),
+        (p.QuotaUse(0, 0, 1, 1), 0),
+        (p.QuotaUse(99, 0, 100, 1), 99),
+    ],
+)
+def test_a_quota_is_as_full_as_its_fuller_part(quota: p.QuotaUse, percent: int) -> None:
+    """More than all, where it was overrun."""
+    assert quota.percent == percent
+    assert screen.full(quota) == f"{percent} %"
+    assert screen.full(None) == ""
+
+
 def test_nothing_waits(capsys: pytest.CaptureFixture[str]) -> None:
     """In two words."""
     screen.show_queue([], 0.0, is_cut=False)

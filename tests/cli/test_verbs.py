@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 from tests.admin.desk import CONTENT, Desk, controlled, deferred, desk
-from tests.calls.played import etrn, eventually
+from tests.calls.played import TEST, etrn, eventually
 
 from restante.cli import main
-from restante.model import Progress, item_id, parse_id, write_item_id, write_message_id
+from restante.model import Order, Progress, item_id, parse_id, write_item_id, write_message_id
 
 VERBS = [
     "serve",
@@ -32,6 +32,8 @@ VERBS = [
     "freeze",
     "thaw",
     "remove",
+    "bounce",
+    "redirect",
     "fsck",
     "release",
     "call",
@@ -39,6 +41,7 @@ VERBS = [
     "atrn",
     "user",
     "domain",
+    "tls-report",
 ]
 RESTANTE = Path(sys.executable).with_name("restante")
 CONFIG = """
@@ -109,6 +112,12 @@ def test_python_m_restante_is_restante() -> None:
         ["release"],
         ["freeze"],
         ["remove", "0QJ3K5W7T9A", "--domain", "test.example"],
+        ["bounce", "0QJ3K5W7T9A", "--all"],
+        ["bounce", "--older", "2 days"],
+        ["bounce", "--larger", "big"],
+        ["remove", "--from", "nobody"],
+        ["redirect", "bad..name", "0QJ3K5W7T9A"],
+        ["redirect"],
         ["queue", "bad..name"],
         ["etrn", "127.0.0.1"],
         ["etrn", "127.0.0.1:x", "test.example"],
@@ -154,7 +163,7 @@ def test_check_of_a_good_file(config: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_check_tells_of_what_is_not_in_force(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As notes; the file is good."""
-    config.write_text(CONFIG + 'quota = "2GB"\n')
+    config.write_text(CONFIG + '[admin]\naddress = "127.0.0.1:8025"\n')
     assert main(["check", "--config", str(config)]) == 0
     first, *notes = capsys.readouterr().out.splitlines()
     assert first.endswith(": ok")
@@ -227,17 +236,79 @@ async def test_without_a_server_the_store_is_asked(config: Path, capsys: pytest.
     assert capsys.readouterr().out == f"{first}: waits again\n"
     assert await run("show", third, "--config", config) == 0
     assert "Subject: Fuel\n" in capsys.readouterr().out
-    assert await run("remove", "--domain", "test.example", "--config", config) == 0
+    assert await run("remove", "--domain", "test.example", "--yes", "--config", config) == 0
     capsys.readouterr()
     assert await run("queue", "--config", config) == 0
     assert capsys.readouterr().out == "nothing waits\n"
 
 
+async def test_items_are_sent_back_and_elsewhere_by_what_they_are(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a server; each verb tells what it did, as text and as JSON."""
+    first, second, third = await filled(config)
+    where = ("--config", config)
+    assert await run("queue", "--from", "@far.example", "--older", "30s", "--larger", "10", "--json", *where) == 0
+    assert [item["id"] for item in json.loads(capsys.readouterr().out)] == [first, second, third]
+    for nothing in (("--to", "bert@test.example"), ("--older", "1h"), ("--larger", "1MB"), ("--from", "<>")):
+        assert await run("queue", *nothing, *where) == 0
+        assert capsys.readouterr().out == "nothing waits\n"
+        assert await run("bounce", *nothing, *where) == 0
+        assert capsys.readouterr().out == "nothing waits\n"
+    assert await run("redirect", "bert@test.example", second, *where) == 0
+    assert capsys.readouterr().out == f"{second}: redirected to bert@test.example\n"
+    assert await run("bounce", "--to", "bert@test.example", "--text", "We are closed.", "--json", *where) == 0
+    assert json.loads(capsys.readouterr().out)["changed"] == [second]
+    assert await run("redirect", "bert@else.example", first, *where) == 1
+    assert capsys.readouterr().err == "bert@else.example: this host has no way to that domain\n"
+    assert await run("freeze", "--all", *where) == 0
+    assert capsys.readouterr().out == f"{first}: frozen\n{third}: frozen\n"
+    assert await run("thaw", "--state", "frozen", *where) == 0
+    assert capsys.readouterr().out == f"{first}: waits again\n{third}: waits again\n"
+
+
+async def test_a_server_sends_items_back_and_elsewhere(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is on its way stays; what goes elsewhere, and the notice of what went back, leave by themselves."""
+    async with controlled(config.parent / "data") as (office, _):
+        moving, back, aside = [item_id(await office.mail(sender="carla@fast.example"), 1) for _ in range(3)]
+        await office.spool.claim([TEST], Order.ARRIVAL, 1, 99)
+        where = ("--config", config)
+        assert await run("redirect", "fast.example", write_item_id(aside), *where) == 0
+        assert await run("bounce", write_item_id(moving), write_item_id(back), *where) == 1
+        said = capsys.readouterr()
+        assert said.out.splitlines() == [
+            f"{write_item_id(aside)}: redirected to fast.example",
+            f"{write_item_id(back)}: sent back",
+        ]
+        assert said.err == f"{write_item_id(moving)} is on its way\n"
+        await eventually(lambda: list(office.spool.domains()) == [TEST])
+        assert office.spool.waiting(TEST).items == 1
+
+
+@pytest.mark.parametrize("verb", [("remove",), ("bounce",), ("redirect", "bert@test.example")], ids=" ".join)
+async def test_many_items_that_are_not_named_take_a_yes(
+    config: Path, capsys: pytest.CaptureFixture[str], verb: tuple[str, ...]
+) -> None:
+    """Where nobody can be asked; a single one, and those that are named, do not."""
+    first, second, third, fourth = await filled(config, 4)
+    where = ("--config", config)
+    assert await run(*verb, "--domain", "test.example", *where) == 1
+    assert capsys.readouterr().err == "4 items are meant: say --yes\n"
+    assert await run(*verb, first, second, *where) == 0
+    assert await run("remove", first, second, *where) == (0 if verb[0] == "redirect" else 1)
+    await run("freeze", third, *where)
+    assert await run(*verb, "--state", "frozen", *where) == 0
+    await run("remove", third, *where)
+    capsys.readouterr()
+    assert await run(*verb, "--all", "--yes", "--json", *where) == 0
+    assert json.loads(capsys.readouterr().out)["changed"] == [fourth]
+
+
 async def test_an_unknown_id_is_status_1(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever the verb; the others that were named are done."""
     (identifier,) = await filled(config, 1)
-    for verb in ("show", "freeze", "thaw", "remove"):
-        assert await run(verb, "00100000000-1", "--config", config) == 1
+    for verb in (("show",), ("freeze",), ("thaw",), ("remove",), ("bounce",), ("redirect", "bert@test.example")):
+        assert await run(*verb, "00100000000-1", "--config", config) == 1
         said = capsys.readouterr()
         assert (said.out, said.err) == ("", "00100000000-1: no such message or item\n")
     assert await run("freeze", "nonsense", identifier, "--config", config) == 1
@@ -442,14 +513,23 @@ async def test_a_terminal_gets_a_live_display(config: Path) -> None:
 
 
 @pytest.mark.parametrize(("typed", "status", "left"), [(b"n\n", 1, 3), (b"y\n", 0, 0)])
-async def test_removing_many_is_asked_for_at_a_terminal(
-    config: Path, capsys: pytest.CaptureFixture[str], typed: bytes, status: int, left: int
+@pytest.mark.parametrize(
+    ("verb", "question"), [("remove", "Remove 3 items for good? [y/N]"), ("bounce", "Send 3 items back? [y/N]")]
+)
+async def test_ending_many_is_asked_for_at_a_terminal(  # noqa: PLR0917 - two tables
+    config: Path,
+    capsys: pytest.CaptureFixture[str],
+    verb: str,
+    question: str,
+    typed: bytes,
+    status: int,
+    left: int,
 ) -> None:
     """And only there."""
     await filled(config)
-    arguments = ("remove", "--domain", "test.example", "--config", config)
+    arguments = (verb, "--domain", "test.example", "--config", config)
     ended, shown = await asyncio.to_thread(on_terminal, *arguments, typed=typed)
-    assert "Remove 3 items for good? [y/N]" in shown
+    assert question in shown
     assert ended == status
     assert await run("queue", "--json", "--config", config) == 0
     assert len(json.loads(capsys.readouterr().out)) == left

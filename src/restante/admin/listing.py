@@ -6,8 +6,8 @@ import asyncio
 import itertools
 from collections.abc import Mapping
 
-from restante.admin.protocol import DomainStatus, QueueItem, ShownItem, ShownRecipient
-from restante.directory.entries import EVERY_OTHER, Delivered, Directory, Entry, Held, Rejected, Relayed
+from restante.admin.protocol import DomainStatus, QueueItem, QuotaUse, ShownItem, ShownRecipient
+from restante.directory.entries import EVERY_OTHER, NO_QUOTA, Delivered, Directory, Entry, Held, Rejected, Relayed
 from restante.model import DomainName, Item, Waiting, write_item_id
 from restante.smtp.address import write_path
 from restante.spool.spool import Spool
@@ -22,7 +22,7 @@ _NOTHING = Waiting()
 
 
 async def domain_rows(
-    directory: Directory, waiting: Mapping[DomainName, Waiting]
+    directory: Directory, waiting: Mapping[DomainName, Waiting], stopped: Mapping[DomainName, Waiting]
 ) -> tuple[tuple[DomainStatus, ...], int]:
     """What waits for each domain, and how many did not fit. The loop turns meanwhile."""
     without_mail = (e.name for e in directory.entries() if e.name not in waiting and e.name != EVERY_OTHER)
@@ -31,16 +31,36 @@ async def domain_rows(
     wanted = itertools.islice(names, MAX_DOMAINS)
     rows: list[DomainStatus] = []
     while portion := list(itertools.islice(wanted, DOMAINS_A_TURN)):
-        rows += [_domain_row(directory, name, waiting.get(DomainName(name), _NOTHING)) for name in portion]
+        rows += [_domain_row(directory, DomainName(name), waiting, stopped) for name in portion]
         await asyncio.sleep(0)
     return tuple(rows), sum(1 for _ in names)
 
 
-def _domain_row(directory: Directory, name: str, waiting: Waiting) -> DomainStatus:
-    entry: Entry | None = directory.entry(name) or directory.entry_for(DomainName(name))
+def _domain_row(
+    directory: Directory,
+    name: DomainName,
+    waiting: Mapping[DomainName, Waiting],
+    stopped: Mapping[DomainName, Waiting],
+) -> DomainStatus:
+    entry: Entry | None = directory.entry_for(name)
     next_hop = str(entry.next_hop) if isinstance(entry, Held | Relayed) else ""
     action = _ACTIONS[type(entry)] if entry is not None else ""
-    return DomainStatus(name, action, next_hop, waiting.items, waiting.octets, waiting.oldest)
+    its = waiting.get(name, _NOTHING)
+    return DomainStatus(
+        name, action, next_hop, its.items, its.octets, its.oldest, quota_use(directory, name, its, stopped)
+    )
+
+
+def quota_use(
+    directory: Directory, name: DomainName, waiting: Waiting, stopped: Mapping[DomainName, Waiting]
+) -> QuotaUse | None:
+    """How full a domain is, where it has a quota; that of `*` is for each of its domains."""
+    entry = directory.entry_for(name)
+    if not isinstance(entry, Held) or entry.quota == NO_QUOTA:
+        return None
+    kept = stopped.get(name, _NOTHING)
+    items, octets = waiting.items + kept.items, waiting.octets + kept.octets
+    return QuotaUse(items, octets, entry.quota.items, entry.quota.octets)
 
 
 def queue_item(item: Item) -> QueueItem:
@@ -76,6 +96,9 @@ def shown_item(item: Item) -> ShownItem:
         smtputf8=envelope.smtputf8,
         ret=str(envelope.ret) if envelope.ret is not None else None,
         envid=envelope.envid,
+        requiretls=envelope.requiretls,
+        deliver_by=None if envelope.deliver_by is None else envelope.deliver_by.at,
+        comes_back=envelope.deliver_by is not None and envelope.deliver_by.is_final,
     )
 
 

@@ -37,7 +37,20 @@ class Status(Request, frozen=True, tag="status"):
     """How this host is."""
 
 
-class Queue(Request, frozen=True, tag="queue"):
+class Chosen(Request, frozen=True, kw_only=True):
+    """Items by what they are; None is whatever."""
+
+    sender: str | None = None
+    """`ADDRESS`, `@DOMAIN` or `<>`."""
+    recipient: str | None = None
+    """`ADDRESS` or `@DOMAIN`: one recipient is that."""
+    older: float | None = None
+    """They came longer ago than so many seconds."""
+    larger: int | None = None
+    """They have more octets."""
+
+
+class Queue(Chosen, frozen=True, tag="queue"):
     """Which items there are; empty tuples and None mean: whatever."""
 
     domains: tuple[str, ...] = ()
@@ -53,11 +66,13 @@ class Show(Request, frozen=True, tag="show"):
     id: str
 
 
-class Change(Request, frozen=True):
-    """Something is done to items: those named, or all of a domain. One of the two is given."""
+class Change(Chosen, frozen=True):
+    """Something is done to items: to those named, or to those that are as said; `all` says that all are meant."""
 
     ids: tuple[str, ...] = ()
     domain: str | None = None
+    state: ItemState | None = None
+    all: bool = False
 
 
 class Freeze(Change, frozen=True, tag="freeze"):
@@ -70,6 +85,18 @@ class Thaw(Change, frozen=True, tag="thaw"):
 
 class Remove(Change, frozen=True, tag="remove"):
     """Removes items; nobody is told."""
+
+
+class Bounce(Change, frozen=True, tag="bounce"):
+    """Sends items back: their senders get a notice that has this text, and they are gone."""
+
+    text: str = ""
+
+
+class Redirect(Change, frozen=True, tag="redirect"):
+    """Sends items elsewhere: to an address, or to the same local parts of a domain."""
+
+    where: str = ""
 
 
 class Release(Request, frozen=True, tag="release"):
@@ -91,7 +118,7 @@ class Reload(Request, frozen=True, tag="reload"):
     """Reads the configuration again."""
 
 
-AnyChange = Freeze | Thaw | Remove
+AnyChange = Freeze | Thaw | Remove | Bounce | Redirect
 AnyRequest = Status | Queue | Show | AnyChange | Release | Call | Reload
 
 
@@ -106,6 +133,21 @@ class Failed(Answer, frozen=True, tag="failed"):
     status: int = COULD_NOT
 
 
+class QuotaUse(Struct, frozen=True, gc=False):
+    """What a domain may have here and what it has, frozen items too; None: no limit."""
+
+    items: int
+    octets: int
+    most_items: int | None = None
+    most_octets: int | None = None
+
+    @property
+    def percent(self) -> int:
+        """How full it is: of items or of octets, whichever is more."""
+        pairs = ((self.items, self.most_items), (self.octets, self.most_octets))
+        return max((100 * used // most for used, most in pairs if most), default=0)
+
+
 class DomainStatus(Struct, frozen=True, gc=False):
     """One domain: what is done with its mail (empty where the directory does not know it), and what waits."""
 
@@ -115,6 +157,7 @@ class DomainStatus(Struct, frozen=True, gc=False):
     items: int = 0
     octets: int = 0
     oldest: float | None = None
+    quota: QuotaUse | None = None
 
 
 class CallStatus(Struct, frozen=True):
@@ -170,6 +213,8 @@ class QueueAnswer(Answer, frozen=True, tag="queue"):
     items: tuple[QueueItem, ...]
     now: float
     after: str | None = None
+    quotas: dict[str, QuotaUse] = {}
+    """Of those domains of this page that have one."""
 
 
 class ShownRecipient(Struct, frozen=True):
@@ -189,6 +234,10 @@ class ShownItem(Struct, frozen=True):
     smtputf8: bool = False
     ret: str | None = None
     envid: str | None = None
+    requiretls: bool = False
+    deliver_by: float | None = None
+    comes_back: bool = False
+    """Whether it goes back to its sender when that time is over."""
 
 
 class ShowAnswer(Answer, frozen=True, tag="show"):

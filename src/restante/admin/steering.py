@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TypeVar
 
 from restante.admin import protocol as p
-from restante.admin.listing import domain_rows, header_section, queue_item, shown_item
+from restante.admin.choice import Choice, NotChosen, choice_of
+from restante.admin.endings import Done, Redirecting, Returning
+from restante.admin.listing import domain_rows, header_section, queue_item, quota_use, shown_item
 from restante.calls.schedule import Caller, NoSuchCall
 from restante.clock import Clock
 from restante.directory.entries import EVERY_OTHER, Directory
@@ -50,8 +52,12 @@ _WHY_NOT = {
     ("freeze", ItemState.CLAIMED): "is on its way; it is frozen if it comes back",
     ("remove", ItemState.CLAIMED): "is on its way",
     ("thaw", ItemState.CLAIMED): "is on its way",
+    ("bounce", ItemState.CLAIMED): "is on its way",
+    ("redirect", ItemState.CLAIMED): "is on its way",
     ("freeze", ItemState.QUARANTINED): "is quarantined: it is damaged",
     ("thaw", ItemState.QUARANTINED): "is quarantined: it is damaged",
+    ("bounce", ItemState.QUARANTINED): "is quarantined: it is damaged",
+    ("redirect", ItemState.QUARANTINED): "is quarantined: it is damaged",
 }
 _MEANWHILE = "was taken up or removed meanwhile"
 
@@ -100,14 +106,12 @@ class Steering:
                             yield answer
                 case _:
                     yield await self._answer(request)
-        except (IdError, AddressError, NextHopError) as error:
+        except (IdError, AddressError, NextHopError, NotChosen) as error:
             yield p.Failed((str(error),), p.USAGE)
         except RestanteError as error:
             yield p.Failed((str(error),))
 
-    async def _answer(
-        self, request: p.Status | p.Queue | p.Show | p.Freeze | p.Thaw | p.Remove | p.Reload
-    ) -> p.AnyAnswer:
+    async def _answer(self, request: p.Status | p.Queue | p.Show | p.AnyChange | p.Reload) -> p.AnyAnswer:
         match request:
             case p.Status():
                 return await self._status_answer()
@@ -116,11 +120,17 @@ class Steering:
             case p.Show():
                 return await self._show(request)
             case p.Freeze():
-                return await self._change(request, "freeze", self._spool.freeze)
+                return await self._change(request, "freeze", self._by_ids("freeze", self._spool.freeze))
             case p.Thaw():
-                return await self._change(request, "thaw", self._spool.thaw)
+                return await self._change(request, "thaw", self._by_ids("thaw", self._spool.thaw))
             case p.Remove():
-                return await self._change(request, "remove", self._spool.remove)
+                return await self._change(request, "remove", self._by_ids("remove", self._spool.remove))
+            case p.Bounce():
+                back = Returning(self._spool, self._directory, self._announce, self._clock, text=request.text)
+                return await self._change(request, "bounce", back)
+            case p.Redirect():
+                aside = Redirecting(self._spool, self._directory(), self._announce, request.where)
+                return await self._change(request, "redirect", aside)
             case p.Reload():
                 return p.Failed((p.NO_SERVER,)) if self._reload is None else p.ReloadAnswer(await self._reload())
 
@@ -129,8 +139,8 @@ class Steering:
     async def _status_answer(self) -> p.StatusAnswer:
         state = self._process() if self._process is not None else None
         stopped = await self._spool.stopped()
-        waiting = self._spool.domains()
-        domains, left_out = await domain_rows(self._directory(), waiting)
+        waiting, kept = self._spool.domains(), await self._spool.stopped_domains()
+        domains, left_out = await domain_rows(self._directory(), waiting, kept)
         return p.StatusAnswer(
             hostname=self._directory().hostname,
             version=version("restante"),
@@ -156,16 +166,22 @@ class Steering:
 
     async def _queue(self, request: p.Queue) -> p.QueueAnswer:
         limit = max(1, min(request.limit, p.PAGE))
-        wanted = Filter(
-            domains=tuple(map(parse_domain, request.domains)),
-            ids=tuple(map(parse_id, request.ids)),
-            state=request.state,
-            limit=limit,
-            after=_cursor(request.after),
-        )
-        items = await self._spool.listing(wanted)
-        after = write_item_id(items[-1].id) if len(items) == limit else None
-        return p.QueueAnswer(tuple(map(queue_item, items)), self._clock.wall(), after)
+        choice, now = Choice.of(request, request.domains, request.state), self._clock.wall()
+        ids, last = tuple(map(parse_id, request.ids)), _cursor(request.after)
+        items: list[Item] = []
+        async for page in self._pages(replace(choice.filter, ids=ids, after=last)):
+            items += [item for item in page if choice.wants(item, now)]
+            if len(items) >= limit:
+                break
+        items, is_cut = items[:limit], len(items) >= limit
+        after = write_item_id(items[-1].id) if is_cut else None
+        quotas = await self._quotas({item.domain for item in items if item.is_known})
+        return p.QueueAnswer(tuple(map(queue_item, items)), self._clock.wall(), after, quotas)
+
+    async def _quotas(self, domains: Iterable[DomainName]) -> dict[str, p.QuotaUse]:
+        directory, kept = self._directory(), await self._spool.stopped_domains()
+        uses = {name: quota_use(directory, name, self._spool.waiting(name), kept) for name in domains}
+        return {name: use for name, use in uses.items() if use is not None}
 
     async def _show(self, request: p.Show) -> p.AnyAnswer:
         identifier = _id(request.id)
@@ -184,36 +200,48 @@ class Steering:
     # changing items
 
     async def _change(
-        self, request: p.Change, verb: str, change: Callable[[Sequence[ItemId]], Awaitable[list[ItemId]]]
+        self, request: p.Change, verb: str, change: Callable[[Sequence[Item]], Awaitable[Done]]
     ) -> p.AnyAnswer:
-        if bool(request.ids) == (request.domain is not None):
-            return p.Failed((f"{verb} takes ids, or a domain",), p.USAGE)
+        choice = choice_of(request, verb)
         ids = {text: _id(text) for text in request.ids}
         named = [identifier for identifier in ids.values() if identifier is not None]
-        pages = self._named(named) if request.domain is None else self._of_domain(parse_domain(request.domain))
         changed: list[ItemId] = []
         others: list[Item] = []
+        reasons: dict[ItemId, str] = {}
         seen: set[int] = set()
-        async for page in pages:
-            done = set(await change([item.id for item in page]))
-            for item in page:
-                seen |= {item.id, item.message}
-                if item.id in done:
-                    self._announce(ItemChanged(item.id, verb))
-            changed += [item.id for item in page if item.id in done]
-            others += [item for item in page if item.id not in done]
-            if verb == "thaw":
-                self._wake({item.domain for item in page if item.id in done})
+        async for page in self._named(named) if choice is None else self._chosen(choice):
+            done = await change(page)
+            seen.update(item.id for item in page)
+            seen.update(item.message for item in page)
+            changed += [item.id for item in page if item.id in done.items]
+            others += [item for item in page if item.id not in done.items]
+            reasons |= done.reasons
+            self._wake(done.arrived)
         already = [item for item in others if item.state is _WANTED.get(verb)]
         return p.ChangeAnswer(
             changed=tuple(map(write_item_id, changed)),
             already=tuple(write_item_id(item.id) for item in already),
-            unchanged=tuple(_unchanged(verb, item) for item in others if item not in already),
+            unchanged=tuple(_unchanged(verb, item, reasons) for item in others if item not in already),
             unknown=tuple(text for text, identifier in ids.items() if identifier not in seen),
         )
 
+    def _by_ids(
+        self, verb: str, change: Callable[[Sequence[ItemId]], Awaitable[list[ItemId]]]
+    ) -> Callable[[Sequence[Item]], Awaitable[Done]]:
+        """A change that the spool makes by itself."""
+
+        async def done(items: Sequence[Item]) -> Done:
+            changed = set(await change([item.id for item in items]))
+            for item in items:
+                if item.id in changed:
+                    self._announce(ItemChanged(item.id, verb))
+            is_news = verb == "thaw"
+            return Done(changed, arrived={item.domain for item in items if is_news and item.id in changed})
+
+        return done
+
     def _wake(self, domains: Iterable[DomainName]) -> None:
-        """What was thawed and leaves by itself goes now."""
+        """What waits now, or again, and leaves by itself goes."""
         if self._releases is not None:
             for domain in domains:
                 self._releases.arrived(domain)
@@ -224,8 +252,14 @@ class Steering:
             async for page in self._pages(Filter(ids=tuple(unique[start : start + IDS_AT_ONCE]), limit=p.PAGE)):
                 yield page
 
-    def _of_domain(self, domain: DomainName) -> AsyncIterator[list[Item]]:
-        return self._pages(Filter(domains=(domain,), limit=p.PAGE))
+    async def _chosen(self, choice: Choice) -> AsyncIterator[list[Item]]:
+        """What is there now; not what comes of it, such as notices."""
+        now, end = self._clock.wall(), self._spool.new_id()
+        async for page in self._pages(choice.filter):
+            if wanted := [item for item in page if item.message < end and choice.wants(item, now)]:
+                yield wanted
+            if page[-1].message > end:
+                return
 
     async def _pages(self, wanted: Filter) -> AsyncIterator[list[Item]]:
         while page := await self._spool.listing(wanted):
@@ -297,5 +331,6 @@ def _cursor(text: str | None) -> ItemId | None:
     return ItemId(identifier)
 
 
-def _unchanged(verb: str, item: Item) -> p.Unchanged:
-    return p.Unchanged(write_item_id(item.id), _WHY_NOT.get((verb, item.state), _MEANWHILE))
+def _unchanged(verb: str, item: Item, reasons: Mapping[ItemId, str]) -> p.Unchanged:
+    why = reasons.get(item.id) or _WHY_NOT.get((verb, item.state), _MEANWHILE)
+    return p.Unchanged(write_item_id(item.id), why)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from restante.cli import doors, keeping, screen
+from restante.admin import protocol as p
+from restante.cli import doors, keeping, recipients, screen
 from restante.cli.options import Config, Json, chosen
 
 if TYPE_CHECKING:
@@ -70,8 +71,11 @@ def set_domain(  # noqa: PLR0917 - options
 
 @app.command("remove")
 def remove_domain(context: typer.Context, name: DomainName, config: Config = None, *, json: Json = False) -> None:
-    """Remove a domain. Mail that waits for it stays, and is the business of `*`."""
-    keeping.remove(doors.load(chosen(context, config)), "domains", name)
+    """Remove a domain, and its list of recipients. Mail that waits for it stays, and is the business of `*`."""
+    configured = doors.load(chosen(context, config))
+    keeping.remove(configured, "domains", name)
+    if keeping.plain_name_of("domains", name) not in configured.settings.domains:
+        recipients.forget(configured, name)
     keeping.say_done(f"domain {name} removed", [name], json=json)
 
 
@@ -80,14 +84,44 @@ def list_domains(context: typer.Context, config: Config = None, *, json: Json = 
     """List all domains, those of the configuration too, and who may release them."""
     configured = doors.load(chosen(context, config))
     found = sorted(keeping.directory_of_all(configured).entries(), key=lambda entry: entry.name)
-    rows = [_described(entry) | {"where": keeping.where(configured.settings.domains, entry.name)} for entry in found]
+    quotas = _quotas(configured, found)
+    rows = [
+        _described(entry)
+        | {"quota": quotas.get(entry.name), "where": keeping.where(configured.settings.domains, entry.name)}
+        for entry in found
+    ]
     if json:
         screen.write_json(rows)
         return
-    columns = ("DOMAIN", "ACTION", "NEXT HOP", "GROUP", "MAY RELEASE", "WHERE")
+    columns = ("DOMAIN", "ACTION", "NEXT HOP", "GROUP", "MAY RELEASE", *(("FULL",) if quotas else ()), "WHERE")
     keys = ("name", "action", "next_hop", "group")
-    cells = [(*(str(row[key] or "") for key in keys), " ".join(row["may_release"]), row["where"]) for row in rows]
+    cells = [
+        (
+            *(str(row[key] or "") for key in keys),
+            " ".join(row["may_release"]),
+            *((screen.full(row["quota"]),) if quotas else ()),
+            row["where"],
+        )
+        for row in rows
+    ]
     screen.show_table(columns, cells)
+
+
+def _quotas(configured: doors.Configured, found: list[Entry]) -> dict[str, p.QuotaUse]:
+    """How full those domains are that have a quota; that of `*` is for each of its domains, and shown by `status`."""
+    from restante.directory.entries import EVERY_OTHER, NO_QUOTA, Held  # noqa: PLC0415
+
+    limits = {
+        entry.name: p.QuotaUse(0, 0, entry.quota.items, entry.quota.octets)
+        for entry in found
+        if isinstance(entry, Held) and entry.quota != NO_QUOTA and entry.name != EVERY_OTHER
+    }
+    if not limits or not doors.has_spool(configured.settings):
+        return limits
+    for answer in doors.ask(configured, p.Status()):
+        assert isinstance(answer, p.StatusAnswer), answer
+        limits |= {row.domain: row.quota for row in answer.domains if row.quota is not None and row.domain in limits}
+    return limits
 
 
 def _described(entry: Entry) -> dict[str, Any]:
@@ -106,6 +140,9 @@ def _described(entry: Entry) -> dict[str, Any]:
     elif isinstance(entry, Delivered):
         described["action"] = "deliver"
     return described
+
+
+app.command("recipients")(recipients.recipients)
 
 
 @app.command("import")

@@ -121,6 +121,11 @@ def _folder_of(settings: Settings) -> Path:
     return settings.data / "spool"
 
 
+def has_spool(settings: Settings) -> bool:
+    """Whether `restante serve` has ever made one."""
+    return _folder_of(settings).exists()
+
+
 def spool_folder(settings: Settings) -> Path:
     """Where the store is: made by `restante serve` alone, as the user that it runs as. Raises CommandFailed."""
     folder = _folder_of(settings)
@@ -134,7 +139,7 @@ async def _ask_store(configured: Configured, request: p.AnyRequest) -> list[p.An
     from restante.clock import SystemClock  # noqa: PLC0415
     from restante.store.sqlite import open_spool  # noqa: PLC0415
 
-    if isinstance(request, p.Queue) and not _folder_of(configured.settings).exists():
+    if isinstance(request, p.Queue) and not has_spool(configured.settings):
         return [p.QueueAnswer((), time.time())]
     folder = spool_folder(configured.settings)
     directory = configured.directory()

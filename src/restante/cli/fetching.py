@@ -17,6 +17,7 @@ from restante.calls.oneshot import Asker, AtrnOnce
 from restante.cli.doors import CommandFailed
 from restante.clock import Clock, SystemClock
 from restante.directory.entries import EVERY_OTHER, Delivered, Directory, Relayed
+from restante.directory.routing import Reader
 from restante.facts import Announce
 from restante.model import ByMx, DomainName, HostPort, Mailbox, NextHopError, Principal, parse_lmtp
 from restante.net.dial import dial
@@ -47,13 +48,13 @@ def carrier_of(text: str, hostname: str) -> Carrier:
     except NextHopError as error:
         raise CommandFailed((f"--deliver-to: {error}",), USAGE) from None
     if kind == "maildir" and where:
-        return MaildirCarrier(Path(where).absolute(), _user, hostname=hostname)
+        return MaildirCarrier(Path(where).absolute(), _reader, hostname=hostname)
     raise CommandFailed((f"--deliver-to: {text!r} is not lmtp:..., maildir:FOLDER or smtp:HOST",), USAGE)
 
 
-def _user(mailbox: Mailbox) -> tuple[str, ...]:
-    """Whose Maildir it is, where nothing is known of users: `user+tag` is `user` (RFC 5233)."""
-    return (mailbox.key.partition("+")[0] or mailbox.key,)
+def _reader(mailbox: Mailbox) -> tuple[Reader, ...]:
+    """Whose Maildir it is, where nothing is known of users: `user+detail` is `user` (RFC 5233)."""
+    return (Reader(mailbox.key.partition("+")[0] or mailbox.key),)
 
 
 def fetched(office: HostPort, domains: Sequence[DomainName], asker: Asker, carrier: Carrier) -> Iterator[CallAnswer]:

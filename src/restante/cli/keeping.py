@@ -59,7 +59,8 @@ def where(in_file: Mapping[str, object], name: str) -> str:
     return "file" if name in in_file else "store"
 
 
-def _plain(kind: str, name: str) -> str:
+def plain_name_of(kind: str, name: str) -> str:
+    """A name as it is kept. Raises CommandFailed."""
     from restante.config.kept import plain_name  # noqa: PLC0415
 
     try:
@@ -70,7 +71,7 @@ def _plain(kind: str, name: str) -> str:
 
 def refuse_taken(configured: Configured, kind: str, name: str, *, is_new: bool) -> None:
     """The file wins, so that a row of its name would do nothing. A new one must not be there. Raises CommandFailed."""
-    plain = _plain(kind, name)
+    plain = plain_name_of(kind, name)
     if plain in getattr(configured.settings, kind):
         raise CommandFailed((f"{configured.file} has {kind}.{plain}, and wins over the store: change it there",))
     if is_new and _row(configured, kind, plain) is not None:
@@ -89,7 +90,7 @@ def _row(configured: Configured, kind: str, plain: str) -> str | None:
 def change(configured: Configured, kind: str, name: str, changes: dict[str, Any], unset: Sequence[str]) -> None:
     """Sets some keys of a row, and forgets others. Raises CommandFailed."""
     refuse_taken(configured, kind, name, is_new=False)
-    row = _row(configured, kind, _plain(kind, name))
+    row = _row(configured, kind, plain_name_of(kind, name))
     if row is None:
         raise CommandFailed((f"no {kind[:-1]} {name} in the store",))
     try:
@@ -106,7 +107,7 @@ def remove(configured: Configured, kind: str, name: str) -> None:
     """Removes a row. Raises CommandFailed."""
     from restante.store.book import open_book  # noqa: PLC0415
 
-    plain = _plain(kind, name)
+    plain = plain_name_of(kind, name)
     if _row(configured, kind, plain) is None:
         raise CommandFailed((f"no {kind[:-1]} {name} in the store",))
     with contextlib.closing(open_book(configured.settings.data)) as book:
@@ -131,14 +132,15 @@ def put(configured: Configured, kind: str, tables: Mapping[str, dict[str, Any]],
                 folder=configured.folder,
             )
         except ConfigError as error:
-            raise _failed(error) from None
+            raise failed(error) from None
         in_file = getattr(configured.settings, kind)
         if hidden := [name for name, _ in rows if name in in_file]:
             raise CommandFailed((f"{configured.file} has {', '.join(hidden[:10])}, and wins over the store",))
         book.put(kind, rows)
 
 
-def _failed(error: ConfigError) -> CommandFailed:
+def failed(error: ConfigError) -> CommandFailed:
+    """What is wrong with what the user gave, not more than can be read."""
     lines = tuple(map(str, error.problems))
     left = len(lines) - MOST_PROBLEMS
     return CommandFailed((*lines[:MOST_PROBLEMS], *([f"and {left} more"] if left > 0 else [])), p.USAGE)
@@ -152,7 +154,7 @@ def import_all(configured: Configured, kind: str, file: Path, *, json: bool) -> 
     try:
         tables = read_tables(kind, file)
     except ConfigError as error:
-        raise _failed(error) from None
+        raise failed(error) from None
     except OSError as error:
         raise CommandFailed((f"{file} cannot be read: {error.strerror}",), p.USAGE) from None
     put(configured, kind, tables, file)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -25,6 +25,7 @@ UNKNOWN = "?"
 """What stands for that which damage has made unknown."""
 _UNITS = ("octets", "kB", "MB", "GB", "TB")
 _BORDER = 3  # columns that rich puts between two of a table
+_NO_QUOTAS: Mapping[str, p.QuotaUse] = {}
 _SPANS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -145,13 +146,11 @@ def show_status(answer: p.StatusAnswer) -> None:
     say(_headline(answer))
     if answer.domains:
         say()
+        full = ("FULL",) if any(d.quota is not None for d in answer.domains) else ()
         show_table(
-            ("DOMAIN", "ACTION", "NEXT HOP", "WAITING", "SIZE", "OLDEST"),
-            [
-                (d.domain, d.action or "none", d.next_hop, str(d.items), _size(d), _oldest(d.oldest, answer.now))
-                for d in answer.domains
-            ],
-            right=("WAITING", "SIZE"),
+            ("DOMAIN", "ACTION", "NEXT HOP", "WAITING", "SIZE", "OLDEST", *full),
+            [_domain_row(d, answer.now)[: 6 + len(full)] for d in answer.domains],
+            right=("WAITING", "SIZE", "FULL"),
         )
     if answer.domains_left_out:
         say(f"and {answer.domains_left_out} more domains")
@@ -182,6 +181,23 @@ def _headline(answer: p.StatusAnswer) -> str:
 def _stopped(answer: p.StatusAnswer) -> str:
     counts = ((answer.frozen, ItemState.FROZEN), (answer.quarantined, ItemState.QUARANTINED))
     return ", ".join(f"{counted(number, 'message')} {state}" for number, state in counts if number)
+
+
+def _domain_row(status: p.DomainStatus, now: float) -> tuple[str, ...]:
+    return (
+        status.domain,
+        status.action or "none",
+        status.next_hop,
+        str(status.items),
+        _size(status),
+        _oldest(status.oldest, now),
+        full(status.quota),
+    )
+
+
+def full(quota: p.QuotaUse | None) -> str:
+    """How much of a quota is used; nothing where there is none."""
+    return "" if quota is None else f"{quota.percent} %"
 
 
 def _size(status: p.DomainStatus) -> str:
@@ -219,7 +235,9 @@ def _release_row(view: ReleaseView) -> tuple[str, ...]:
     )
 
 
-def show_queue(items: Sequence[p.QueueItem], now: float, *, is_cut: bool) -> None:
+def show_queue(
+    items: Sequence[p.QueueItem], now: float, quotas: Mapping[str, p.QuotaUse] = _NO_QUOTAS, *, is_cut: bool
+) -> None:
     """The items that wait, and for each domain how many and how much."""
     if not items:
         say("nothing waits")
@@ -230,7 +248,7 @@ def show_queue(items: Sequence[p.QueueItem], now: float, *, is_cut: bool) -> Non
         right=("SIZE", "AGE", "PRIORITY", "TRIES"),
     )
     say()
-    for line in summary(items, now):
+    for line in summary(items, now, quotas):
         say(line)
     if is_cut:
         say(f"these are the first {len(items)}; there are more (--limit)")
@@ -255,7 +273,7 @@ def _recipients(item: p.QueueItem) -> str:
     return ", ".join(item.recipients) + (f" and {more} more" if more > 0 else "")
 
 
-def summary(items: Iterable[p.QueueItem], now: float) -> list[str]:
+def summary(items: Iterable[p.QueueItem], now: float, quotas: Mapping[str, p.QuotaUse] = _NO_QUOTAS) -> list[str]:
     """A line for each domain."""
     by_domain: dict[str, list[p.QueueItem]] = {}
     for item in items:
@@ -266,7 +284,8 @@ def summary(items: Iterable[p.QueueItem], now: float) -> list[str]:
         others = "".join(f", {count} {state}" for state, count in states if count and state is not ItemState.WAITING)
         oldest = span(now - min(item.arrived for item in its))
         octets = size(sum(item.size for item in its))
-        lines.append(f"{domain or UNKNOWN}: {counted(len(its), 'message')}, {octets}, oldest {oldest}{others}")
+        used = f", {full(quotas[domain])} of its quota used" if domain in quotas else ""
+        lines.append(f"{domain or UNKNOWN}: {counted(len(its), 'message')}, {octets}, oldest {oldest}{others}{used}")
     return lines
 
 
@@ -290,6 +309,8 @@ def show_message(answer: p.ShowAnswer) -> None:
             ("smtputf8", "yes" if shown.smtputf8 else ""),
             ("ret", shown.ret or ""),
             ("envid", shown.envid or ""),
+            ("requiretls", "yes" if shown.requiretls else ""),
+            ("deliver by", _deliver_by(shown)),
         ]
         for key, value in pairs:
             if value:
@@ -301,6 +322,12 @@ def show_message(answer: p.ShowAnswer) -> None:
         say(line.replace("\t", "    "))
     if answer.cut:
         say("(and more)")
+
+
+def _deliver_by(shown: p.ShownItem) -> str:
+    if shown.deliver_by is None:
+        return ""
+    return f"{moment(shown.deliver_by)}, then {'it goes back' if shown.comes_back else 'its sender is told'}"
 
 
 def _recipient(recipient: p.ShownRecipient) -> str:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Annotated, TypeVar
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
 from restante.admin import protocol as p
-from restante.cli import asking, domains, doors, following, passwords, screen, users
+from restante.cli import asking, changing, choosing, domains, doors, following, passwords, screen, tls_report, users
+from restante.cli.answers import ask, ask_once, listing
 from restante.cli.doors import CommandFailed
 from restante.cli.options import Config, Json, chosen
 from restante.errors import RestanteError
-from restante.model import ItemState
 
 app = typer.Typer(
     name="restante",
@@ -32,10 +31,6 @@ app = typer.Typer(
 
 LIMIT_HELP = f"As many items at most; without it {p.PAGE}, or all with --json."
 Wait = Annotated[bool, typer.Option("--wait", help="Show it until it has ended.")]
-Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Items, or messages with all their items.")]
-OfDomain = Annotated[str | None, typer.Option("--domain", metavar="DOMAIN", help="All items of a domain.")]
-
-Wanted = TypeVar("Wanted", bound=p.Answer)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,19 +62,6 @@ def _finish_stdout() -> None:
 @app.callback()
 def _before_the_verb(context: typer.Context, config: Config = None) -> None:
     context.obj = config
-
-
-def _ask(context: typer.Context, config: Path | None, request: p.AnyRequest, wanted: type[Wanted]) -> Iterable[Wanted]:
-    for answer in doors.ask(doors.load(chosen(context, config)), request):
-        if not isinstance(answer, wanted):
-            raise CommandFailed((f"an answer of another kind: {type(answer).__name__}",))
-        yield answer
-
-
-def _ask_once(context: typer.Context, config: Path | None, request: p.AnyRequest, wanted: type[Wanted]) -> Wanted:
-    for answer in list(_ask(context, config, request, wanted)):
-        return answer
-    raise CommandFailed(("no answer",))
 
 
 # the server
@@ -117,7 +99,7 @@ def check(context: typer.Context, config: Config = None, *, json: Json = False) 
 @app.command()
 def reload(context: typer.Context, config: Config = None, *, json: Json = False) -> None:
     """Have the server read its configuration. A bad one changes nothing."""
-    answer = _ask_once(context, config, p.Reload(), p.ReloadAnswer)
+    answer = ask_once(context, config, p.Reload(), p.ReloadAnswer)
     if json:
         screen.write_json(answer)
     elif answer.problems:
@@ -130,7 +112,7 @@ def reload(context: typer.Context, config: Config = None, *, json: Json = False)
 @app.command()
 def status(context: typer.Context, config: Config = None, *, json: Json = False) -> None:
     """Show what waits, releases and calls."""
-    answer = _ask_once(context, config, p.Status(), p.StatusAnswer)
+    answer = ask_once(context, config, p.Status(), p.StatusAnswer)
     if json:
         screen.write_json(answer)
     else:
@@ -146,32 +128,28 @@ def queue(
     domains: Annotated[list[str] | None, typer.Argument(metavar="DOMAIN...", help="Only of these domains.")] = None,
     config: Config = None,
     *,
-    state: Annotated[ItemState | None, typer.Option(help="Only items in this state.")] = None,
+    sender: choosing.From = None,
+    to: choosing.To = None,
+    older: choosing.Older = None,
+    larger: choosing.Larger = None,
+    state: choosing.State = None,
     limit: Annotated[int | None, typer.Option(min=1, help=LIMIT_HELP)] = None,
     json: Json = False,
 ) -> None:
     """List what waits."""
-    request = p.Queue(domains=tuple(domains or ()), state=state)
-    items, now, is_cut = _listing(context, config, request, limit or (sys.maxsize if json else p.PAGE))
+    request = p.Queue(
+        tuple(domains or ()),
+        state=state,
+        sender=sender,
+        recipient=to,
+        older=choosing.seconds(older),
+        larger=choosing.octets(larger),
+    )
+    items, last, is_cut = listing(context, config, request, limit or (sys.maxsize if json else p.PAGE))
     if json:
         screen.write_json(items)
     else:
-        screen.show_queue(items, now, is_cut=is_cut)
-
-
-def _listing(
-    context: typer.Context, config: Path | None, request: p.Queue, limit: int
-) -> tuple[list[p.QueueItem], float, bool]:
-    """So many items, page by page; the time of the last look, and whether there are more."""
-    items: list[p.QueueItem] = []
-    after: str | None = None
-    while True:
-        page = p.Queue(request.domains, request.ids, request.state, min(p.PAGE, limit + 1 - len(items)), after)
-        answer = _ask_once(context, config, page, p.QueueAnswer)
-        items += answer.items
-        after = answer.after
-        if after is None or len(items) > limit:
-            return items[:limit], answer.now, len(items) > limit
+        screen.show_queue(items, last.now, last.quotas, is_cut=is_cut)
 
 
 @app.command()
@@ -183,65 +161,15 @@ def show(
     json: Json = False,
 ) -> None:
     """Show a message's envelope, state and headers."""
-    answer = _ask_once(context, config, p.Show(identifier), p.ShowAnswer)
+    answer = ask_once(context, config, p.Show(identifier), p.ShowAnswer)
     if json:
         screen.write_json(answer)
     else:
         screen.show_message(answer)
 
 
-@app.command()
-def freeze(
-    context: typer.Context, ids: Ids = None, domain: OfDomain = None, config: Config = None, *, json: Json = False
-) -> None:
-    """Stop items: no release passes them until they are thawed."""
-    _change(context, config, p.Freeze(tuple(ids or ()), domain), "frozen", json=json)
-
-
-@app.command()
-def thaw(
-    context: typer.Context, ids: Ids = None, domain: OfDomain = None, config: Config = None, *, json: Json = False
-) -> None:
-    """Let frozen items wait again."""
-    _change(context, config, p.Thaw(tuple(ids or ()), domain), "waits again", json=json)
-
-
-@app.command()
-def remove(
-    context: typer.Context,
-    ids: Ids = None,
-    domain: OfDomain = None,
-    config: Config = None,
-    *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, however many there are.")] = False,
-    json: Json = False,
-) -> None:
-    """Remove items. Their senders are not told."""
-    request = p.Remove(tuple(ids or ()), domain)
-    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-        _confirm(context, config, request)
-    _change(context, config, request, "removed", json=json)
-
-
-def _confirm(context: typer.Context, config: Path | None, request: p.Remove) -> None:
-    if bool(request.ids) == (request.domain is not None):
-        return  # a mistake, and the answer says so
-    domains = () if request.domain is None else (request.domain,)
-    items, _, is_cut = _listing(context, config, p.Queue(domains, request.ids), p.PAGE)
-    if len(items) < 2:
-        return
-    many = f"more than {len(items)}" if is_cut else str(len(items))
-    if not typer.confirm(f"Remove {many} items for good?", err=True):
-        raise CommandFailed(("nothing was removed",))
-
-
-def _change(context: typer.Context, config: Path | None, request: p.AnyChange, done: str, *, json: bool) -> None:
-    answer = _ask_once(context, config, request, p.ChangeAnswer)
-    if json:
-        screen.write_json(answer)
-    else:
-        screen.show_change(answer, done)
-    raise typer.Exit(answer.status)
+for _change in (changing.freeze, changing.thaw, changing.remove, changing.bounce, changing.redirect):
+    app.command()(_change)
 
 
 @app.command()
@@ -279,7 +207,7 @@ app.add_typer(domains.app, name="domain")
 @app.command()
 def release(
     context: typer.Context,
-    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="A domain of the configuration, or `*`.")],
+    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="A domain whose mail waits here, or `*`.")],
     to: Annotated[str | None, typer.Option("--to", metavar="HOST[:PORT]", help="Not to its own next hop.")] = None,
     config: Config = None,
     *,
@@ -287,7 +215,7 @@ def release(
     json: Json = False,
 ) -> None:
     """Release a domain's mail now."""
-    answers = _ask(context, config, p.Release(domain, to, wait), p.ReleaseAnswer)
+    answers = ask(context, config, p.Release(domain, to, wait), p.ReleaseAnswer)
     following.follow(answers, json=json)
 
 
@@ -301,8 +229,13 @@ def call(
     json: Json = False,
 ) -> None:
     """Call an office now."""
-    following.follow(_ask(context, config, p.Call(name, wait), p.CallAnswer), json=json)
+    following.follow(ask(context, config, p.Call(name, wait), p.CallAnswer), json=json)
 
 
 app.command()(asking.etrn)
 app.command()(asking.atrn)
+
+
+# what is known of others
+
+app.command("tls-report")(tls_report.tls_report)
