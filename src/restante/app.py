@@ -13,9 +13,7 @@ import gc
 import os
 import resource
 import signal
-from collections.abc import Iterator
 from functools import partial
-from ipaddress import ip_network
 from pathlib import Path
 
 import uvloop
@@ -25,20 +23,26 @@ from restante.admin.protocol import SOCKET
 from restante.admin.steering import Process, Steering
 from restante.calls.plan import CallMeans
 from restante.calls.schedule import Caller
+from restante.calls.window import Schedule
+from restante.calls.zone import local_zone
 from restante.clock import SystemClock
 from restante.config.load import ConfigError, Problem, folder_of, load, plans_of
 from restante.config.notes import notes_of
+from restante.config.rules import door_rules, filter_rules
 from restante.config.settings import Listen, Settings
 from restante.config.watch import StoreWatch
-from restante.directory.entries import Delivered, Directory, Entry, Network, Rejected
-from restante.directory.routing import users_for
+from restante.directory.entries import Delivered, Directory, Entry, Rejected
+from restante.directory.learned import Learned
+from restante.directory.local import delivered_here, who_exists
+from restante.directory.routing import Reader, readers_for
 from restante.errors import RestanteError
 from restante.facts import Announce, ConfigurationReloaded
+from restante.filtering.screen import Screen
 from restante.logins.check import Logins
 from restante.logins.disguise import load_disguise
 from restante.logins.guesses import GuessLimits
-from restante.model import ByMx, DomainName, HostPort, Mailbox
 from restante.model import Caller as ToCaller
+from restante.model import DomainName, HostPort, Mailbox
 from restante.net.asyncio_stream import AsyncioStream
 from restante.net.dial import dial
 from restante.net.door import Door, Guest, Rules
@@ -49,18 +53,25 @@ from restante.net.stream import Stream, StreamClosed, StreamTimeout
 from restante.net.tls import ServerContext, self_signed
 from restante.observe import log
 from restante.observe.feed import FactFeed
+from restante.release.allowance import Allowance
 from restante.release.answers import NoSuchEntry
+from restante.release.learning import learns
 from restante.release.requests import Releases
+from restante.release.upkeep import Upkeep, open_upkeep
+from restante.server.admission import Admission
 from restante.server.session import Limits, Services, Session
 from restante.server.turning import Often, Turning
 from restante.smtp.client import Ahead
 from restante.smtp.services import Service
 from restante.spool.spool import Spool
 from restante.store.disk import Disk, make_folders
+from restante.store.learned import LearnedKeeper
 from restante.store.sqlite import open_spool_apart
-from restante.transport.maildir import MaildirCarrier
+from restante.transport.delivery import final_carrier
 from restante.transport.outcome import Carrier
-from restante.transport.smtp import SmtpCarrier, SmtpMeans, policy_of
+from restante.transport.outward import Outward
+from restante.transport.smtp import SmtpMeans
+from restante.web.web import Web, WebMeans
 
 STOP_SECONDS = 8.0
 FIXED = ("data", "store", "hostname")
@@ -124,8 +135,16 @@ class App:
         self._logins: Logins | None = None
         self._spool: Spool | None = None
         self._releases: Releases | None = None
+        self._allowance = Allowance(self._clock.monotonic, settings.limits.notices)
+        self._upkeep: Upkeep | None = None
         self._turning: Turning | None = None
         self._caller: Caller | None = None
+        self._learned = Learned()
+        self._keeper = LearnedKeeper(self._learned, settings.data, self._clock, _note)
+        self._admission: Admission | None = None
+        self._screen = Screen(settings.hostname, settings.data, self._facts.announce, self._clock)
+        self._outward = Outward(settings.data, self._clock, _note)
+        self._web = Web(self._web_means())
         self._control: ControlServer | None = None
         self._watch: StoreWatch | None = None
         self._reloading: asyncio.Task[tuple[str, ...]] | None = None  # kept, for the loop does not
@@ -143,22 +162,28 @@ class App:
             self._directory = await self._watch.build(self._settings)
         finally:
             self._spool = await opening
-        self._door.rules = _rules(self._settings, self._directory)
+        self._admission = self._make_admission(self._spool)
+        self._keeper.start()
+        self._door.rules = door_rules(self._settings, self._directory)
         for problem in self._watch.problems:
             log.say("configuration problem", level="error", problem=str(problem))
         for note in notes_of(self._settings, self._directory):
             log.say("note", text=note)
         self._tls = self._server_context(self._settings)
+        self._outward.use(self._settings.dns, [listen.address for listen in self._settings.listen])
         guesses = GuessLimits.of(self._settings.limits.auth_failures)
         self._logins = Logins(lambda: self._directory, self._clock, load_disguise(self._settings.data), guesses)
         self._releases = self._make_releases(self._spool)
+        self._upkeep = await self._make_upkeep(self._spool, self._releases)
         self._turning = self._make_turning(self._releases)
         self._caller = Caller(
             plans_of(self._settings, self._directory),
             self._call_means(self._releases),
             state=self._settings.data / "calls.json",
         )
-        await self._listen(self._settings)
+        self._screen.use(filter_rules(self._settings))
+        async with self._web.changing(self._settings):
+            await self._listen(self._settings)
         self._control = ControlServer(self._settings.data / SOCKET, self._steering())
         await self._control.start()
         for number, do in (
@@ -170,6 +195,7 @@ class App:
         self._caller.start()
         self._watch.start(self._store_changed, self._clock)
         self._releases.wake_all()
+        self._upkeep.start()
         gc.set_threshold(25_000, 20, 50)
         gc.freeze()  # what was made at start stays: no collection need look at it again
         gc.enable()
@@ -184,14 +210,22 @@ class App:
             await self._watch.stop()
         for listener in self._listeners.values():
             await listener.close_door()
+        await self._web.close_door()
         for session in list(self._sessions):
             session.stop()
+        self._screen.stop(STOP_SECONDS / 2)
         ends = [listener.end_sessions(STOP_SECONDS) for listener in self._listeners.values()]
+        ends.append(self._web.end(STOP_SECONDS))
         if self._caller is not None:
             ends.append(self._caller.stop(STOP_SECONDS))
         if self._releases is not None:
             ends.append(self._releases.stop(STOP_SECONDS))
         await asyncio.gather(*ends)
+        if self._upkeep is not None:
+            await self._upkeep.stop()
+        await self._keeper.stop()
+        await self._screen.close()
+        self._outward.close()
         if self._control is not None:
             await self._control.stop()
         if self._logins is not None:
@@ -214,7 +248,36 @@ class App:
             clock=self._clock,
             hostname=self._settings.hostname,
             at_once=self._settings.limits.releases,
+            allowance=self._allowance,
+            learn=learns(self._learned, lambda: self._directory, self._clock),
         )
+
+    def _make_admission(self, spool: Spool) -> Admission:
+        return Admission(
+            directory=lambda: self._directory,
+            spool=spool,
+            learned=self._learned,
+            clock=self._clock,
+            hostname=self._settings.hostname,
+            announce=self._facts.announce,
+        )
+
+    async def _make_upkeep(self, spool: Spool, releases: Releases) -> Upkeep:
+        upkeep = await open_upkeep(
+            self._settings.data,
+            spool=spool,
+            directory=lambda: self._directory,
+            routes=releases,
+            schedules=partial(Schedule, zone=local_zone()),
+            allowance=self._allowance,
+            announce=self._facts.announce,
+            clock=self._clock,
+            hostname=self._settings.hostname,
+        )
+        if upkeep.trouble:
+            log.say("the history is in memory alone: after a restart all mail is young", reason=upkeep.trouble)
+        self._facts.subscribe(upkeep.heard)
+        return upkeep
 
     def _make_turning(self, releases: Releases) -> Turning:
         return Turning(
@@ -240,6 +303,18 @@ class App:
             serve=self._turned_session,
             octets_in=self._octets_in,
             ahead=self._ahead,
+            who_exists=lambda domains: who_exists(self._directory, frozenset(domains)),
+        )
+
+    def _web_means(self) -> WebMeans:
+        return WebMeans(
+            settings=lambda: self._settings,
+            directory=lambda: self._directory,
+            logins=lambda: self._logins,
+            announce=self._facts.announce,
+            clock=self._clock,
+            door=self._door,
+            tls=self._tls_context,
         )
 
     def _steering(self) -> Steering:
@@ -262,30 +337,23 @@ class App:
             connections=len(self._sessions),
         )
 
-    def _carrier(self, entry: Entry, to: HostPort | None) -> Carrier:
+    def _carrier(self, entry: Entry, destination: DomainName | None, to: HostPort | None) -> Carrier:
         """How an entry's items leave. Raises NoSuchEntry where there is nowhere to."""
         if isinstance(entry, Delivered):
-            root = self._settings.data / "mailboxes"
-            return MaildirCarrier(root, self._users, hostname=self._settings.hostname)
+            return final_carrier(entry, self._settings.data / "mailboxes", self._readers, self._means())
         if isinstance(entry, Rejected):
             raise NoSuchEntry(f"mail for {entry.name} is refused, not sent on")
         target = to or entry.next_hop
         if isinstance(target, ToCaller):
             raise NoSuchEntry(f"{entry.name} is released to whoever calls; say where to")
-        if isinstance(target, ByMx):
-            raise NoSuchEntry(f"{entry.name}: next hops by MX are not looked up in this version; set next_hop")
-        limits = self._settings.limits
-        means = SmtpMeans(
-            dial,
-            self._settings.hostname,
-            self._clock.monotonic,
-            self._ahead(),
-            limits.delivery_connections,
-        )
-        return SmtpCarrier(target, means, policy_of(entry))
+        return self._outward.carrier(entry, destination, target, self._means())
 
-    def _users(self, mailbox: Mailbox) -> tuple[str, ...]:
-        return users_for(self._directory, mailbox)
+    def _means(self) -> SmtpMeans:
+        most = self._settings.limits.delivery_connections
+        return SmtpMeans(dial, self._settings.hostname, self._clock.monotonic, self._ahead(), most)
+
+    def _readers(self, mailbox: Mailbox) -> tuple[Reader, ...]:
+        return readers_for(self._directory, mailbox)
 
     # mail coming in
 
@@ -365,13 +433,15 @@ class App:
             tls_first=listen.require_tls,
             passwords_in_clear=listen.auth_in_clear,
             turning=self._turning,
+            screen=self._screen,
+            admission=self._admission,
         )
 
     def _turned_session(self, stream: Stream, domains: frozenset[DomainName], announce: Announce) -> Session:
         """Takes what an office sends over a connection of ours: for these domains of ours, or all, and no others."""
         assert self._spool is not None
         assert self._releases is not None
-        ours = _delivered_here(self._directory, domains)
+        ours = delivered_here(self._directory, domains)
         services = Services(
             hostname=self._settings.hostname,
             spool=self._spool,
@@ -413,12 +483,16 @@ class App:
             self._check_fixed(settings)
             context = self._server_context(settings)
             directory = await self._watch.build(settings, afresh=True)
-            await self._listen(settings)
+            async with self._web.changing(settings):
+                await self._listen(settings)
         except ConfigError as error:
             return self._reloaded(tuple(str(problem) for problem in error.problems))
         except RestanteError as error:
             return self._reloaded((str(error),))
         self._settings = settings
+        self._outward.use(settings.dns, [listen.address for listen in settings.listen])
+        self._allowance.per_hour = settings.limits.notices
+        self._screen.use(filter_rules(settings))
         self._tls = context
         assert self._logins is not None
         self._logins.guesses.limits = GuessLimits.of(settings.limits.auth_failures)
@@ -432,7 +506,7 @@ class App:
         assert self._releases is not None
         assert self._caller is not None
         self._directory = directory
-        self._door.rules = _rules(self._settings, directory)
+        self._door.rules = door_rules(self._settings, directory)
         self._caller.replace_plans(plans_of(self._settings, directory))
         self._releases.wake_all()
 
@@ -465,33 +539,6 @@ class App:
     def _reloaded(self, problems: tuple[str, ...]) -> tuple[str, ...]:
         self._facts.announce(ConfigurationReloaded(str(self._file), problems))
         return problems
-
-
-def _rules(settings: Settings, directory: Directory) -> Rules:
-    """What the door holds to."""
-    limits = settings.limits
-    return Rules(
-        connections=limits.connections,
-        per_address=limits.connections_per_address,
-        rate=limits.connection_rate,
-        reserved=limits.reserved,
-        descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-        sites=Networks((*directory.site_networks(), *_office_networks(settings))),
-        own=Networks(directory.relay_from),
-    )
-
-
-def _delivered_here(directory: Directory, domains: frozenset[DomainName]) -> Directory:
-    """What an office is told of this host: of these domains those with mailboxes here, or all such; and no rights."""
-    delivered = (entry for entry in directory.entries() if isinstance(entry, Delivered))
-    return Directory(directory.hostname, [entry for entry in delivered if not domains or entry.name in domains])
-
-
-def _office_networks(settings: Settings) -> Iterator[Network]:
-    """Offices that are written as an address; those with a name are not looked up for this."""
-    for call in settings.calls.values():
-        if (address := call.host.address) is not None:
-            yield ip_network(address)
 
 
 def _note(text: str) -> None:

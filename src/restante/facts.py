@@ -120,6 +120,42 @@ class ItemFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemExpired:
+    """An item has waited too long and is gone; `dsn` went to its sender, unless none may be sent."""
+
+    item: ItemId
+    domain: DomainName
+    reverse_path: str
+    recipients: int
+    octets: int
+    attempts: int
+    reason: str
+    dsn: MessageId | None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemLate:
+    """The sender of an item was told, for some recipients, that it still waits."""
+
+    item: ItemId
+    domain: DomainName
+    reverse_path: str
+    recipients: int
+    reason: str
+    dsn: MessageId
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeWithheld:
+    """Mail was taken for some recipients, and its sender, who wanted to know, gets no more notices this hour."""
+
+    item: ItemId
+    domain: DomainName
+    reverse_path: str
+    recipients: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseEnded:
     """A release is over. `left` still wait; `error` is empty when all were offered."""
 
@@ -189,6 +225,38 @@ class ItemChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemReturned:
+    """An operator sent an item back; a DSN was spooled, unless none may be sent."""
+
+    item: ItemId
+    domain: DomainName
+    reverse_path: str
+    recipients: int
+    reason: str
+    dsn: MessageId | None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRedirected:
+    """An operator sent an item elsewhere: it waits for these recipients now, and no more for those `before`."""
+
+    item: ItemId
+    domain: DomainName
+    before: tuple[str, ...]
+    recipients: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemHeldBack:
+    """An item is too large for its domain's link: it was frozen as it came, and its recipients get a notice."""
+
+    item: ItemId
+    domain: DomainName
+    octets: int
+    notice: MessageId
+
+
+@dataclass(frozen=True, slots=True)
 class ContentDamaged:
     """Stored content does not have the hash it had; its items are quarantined."""
 
@@ -210,6 +278,52 @@ class SpoolMended:
     damaged: int
 
 
+@dataclass(frozen=True, slots=True)
+class FilterJudged:
+    """The mail filter gave its verdict on a message; `remark` is what it says of it."""
+
+    message: MessageId
+    accepted: bool
+    remark: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FilterPassedOver:
+    """A message is longer than what the mail filter is shown, and was taken unseen."""
+
+    message: MessageId
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class FilterFailed:
+    """The mail filter gave no verdict; so many messages were answered 451 since this was last told."""
+
+    reason: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientsSent:
+    """A site has sent the list of a domain's recipients, over the API."""
+
+    principal: Principal
+    domain: DomainName
+    recipients: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientsTold:
+    """A call has told its office who exists in a domain here; `error` is empty when that was taken."""
+
+    call: str
+    office: str
+    domain: DomainName
+    recipients: int
+    error: str
+
+
 Fact = (
     MessageAccepted
     | ConnectionRefused
@@ -221,15 +335,26 @@ Fact = (
     | ItemDelivered
     | ItemDeferred
     | ItemFailed
+    | ItemExpired
+    | ItemLate
+    | NoticeWithheld
     | ReleaseEnded
     | CallStarted
     | CallEnded
     | HookEnded
     | ConfigurationReloaded
     | ItemChanged
+    | ItemReturned
+    | ItemRedirected
+    | ItemHeldBack
     | ContentDamaged
     | ItemDamaged
     | SpoolMended
+    | FilterJudged
+    | FilterPassedOver
+    | FilterFailed
+    | RecipientsSent
+    | RecipientsTold
 )
 
 Announce = Callable[[Fact], None]

@@ -92,6 +92,35 @@ LINES: list[tuple[Fact, str]] = [
         ),
     ),
     (
+        facts.ItemExpired(ITEM, TEST, "<ann@far.example>", 1, 4096, 7, "it was too late", MESSAGE),
+        (
+            "warning item expired item=0KWMNSNFG00-1 domain=test.example from=<ann@far.example> recipients=1 "
+            'octets=4096 attempts=7 reason="it was too late" dsn=0KWMNSNFG00'
+        ),
+    ),
+    (
+        facts.ItemLate(ITEM, TEST, "<ann@far.example>", 1, "it is late", MESSAGE),
+        (
+            "info item late item=0KWMNSNFG00-1 domain=test.example from=<ann@far.example> recipients=1 "
+            'reason="it is late" dsn=0KWMNSNFG00'
+        ),
+    ),
+    (
+        facts.ItemReturned(ITEM, TEST, "<ann@far.example>", 1, "closed", MESSAGE),
+        (
+            "info item sent back item=0KWMNSNFG00-1 domain=test.example from=<ann@far.example> recipients=1 "
+            "reason=closed dsn=0KWMNSNFG00"
+        ),
+    ),
+    (
+        facts.ItemRedirected(ITEM, TEST, ("a@test.example",), ("b@x.example",)),
+        "info item redirected item=0KWMNSNFG00-1 domain=test.example before=a@test.example recipients=b@x.example",
+    ),
+    (
+        facts.NoticeWithheld(ITEM, TEST, "<ann@far.example>", 2),
+        "warning notice withheld item=0KWMNSNFG00-1 domain=test.example from=<ann@far.example> recipients=2",
+    ),
+    (
         facts.ReleaseEnded(3, "test.example", "operator", "192.0.2.25:25", 14, 0, 0, 0, 57344, 1.25, ""),
         (
             "info release ended release=3 domain=test.example requester=operator target=192.0.2.25:25 delivered=14 "
@@ -120,11 +149,40 @@ LINES: list[tuple[Fact, str]] = [
     ),
     (facts.ItemChanged(ITEM, "freeze"), "info item changed item=0KWMNSNFG00-1 verb=freeze"),
     (
+        facts.ItemHeldBack(ITEM, TEST, 7000, MESSAGE),
+        "info item held back item=0KWMNSNFG00-1 domain=test.example octets=7000 notice=0KWMNSNFG00",
+    ),
+    (
         facts.ContentDamaged(MESSAGE, (ITEM, ItemId(ITEM + 1))),
         "error content damaged id=0KWMNSNFG00 items=0KWMNSNFG00-1,0KWMNSNFG00-2",
     ),
     (facts.ItemDamaged(ITEM), "error item damaged item=0KWMNSNFG00-1"),
     (facts.SpoolMended(2), "warning spool mended damaged=2"),
+    (
+        facts.FilterJudged(MESSAGE, True, "no action, 0.50 of 15.00", 0.125),
+        'info filter accepts id=0KWMNSNFG00 accepted=True remark="no action, 0.50 of 15.00" seconds=0.125',
+    ),
+    (
+        facts.FilterJudged(MESSAGE, False, "reject", 0.125),
+        "info filter refuses id=0KWMNSNFG00 accepted=False remark=reject seconds=0.125",
+    ),
+    (facts.FilterPassedOver(MESSAGE, 11000), "warning too long for the filter id=0KWMNSNFG00 octets=11000"),
+    (facts.FilterFailed("HTTP status 500", 3), 'warning filter fails reason="HTTP status 500" times=3'),
+    (
+        facts.RecipientsSent(Principal(ipaddress.ip_address("192.0.2.1"), "test"), DomainName("test.example"), 2),
+        'info recipients sent principal="192.0.2.1 user:test" domain=test.example recipients=2',
+    ),
+    (
+        facts.RecipientsTold("office", "https://office.example:8025", DomainName("test.example"), 2, ""),
+        "info recipients told call=office office=https://office.example:8025 domain=test.example recipients=2",
+    ),
+    (
+        facts.RecipientsTold("office", "https://office.example:8025", DomainName("test.example"), 2, "HTTP status 401"),
+        (
+            "warning recipients not told call=office office=https://office.example:8025 domain=test.example"
+            ' recipients=2 error="HTTP status 401"'
+        ),
+    ),
 ]
 
 

@@ -137,6 +137,9 @@ _EVENTS: dict[type, Callable[[Any], str]] = {
     facts.ItemDelivered: lambda _: "item delivered",
     facts.ItemDeferred: lambda _: "item deferred",
     facts.ItemFailed: lambda _: "item failed",
+    facts.ItemExpired: lambda _: "item expired",
+    facts.ItemLate: lambda _: "item late",
+    facts.NoticeWithheld: lambda _: "notice withheld",
     facts.ReleaseEnded: lambda _: "release ended",
     facts.CallStarted: lambda _: "call started",
     facts.CallEnded: lambda _: "call ended",
@@ -145,11 +148,19 @@ _EVENTS: dict[type, Callable[[Any], str]] = {
         "configuration not reloaded" if fact.problems else "configuration reloaded"
     ),
     facts.ItemChanged: lambda _: "item changed",
+    facts.ItemReturned: lambda _: "item sent back",
+    facts.ItemRedirected: lambda _: "item redirected",
+    facts.ItemHeldBack: lambda _: "item held back",
     facts.ContentDamaged: lambda _: "content damaged",
     facts.ItemDamaged: lambda _: "item damaged",
     facts.SpoolMended: lambda _: "spool mended",
+    facts.FilterJudged: lambda fact: "filter accepts" if fact.accepted else "filter refuses",
+    facts.FilterPassedOver: lambda _: "too long for the filter",
+    facts.FilterFailed: lambda _: "filter fails",
+    facts.RecipientsSent: lambda _: "recipients sent",
+    facts.RecipientsTold: lambda fact: "recipients not told" if fact.error else "recipients told",
 }
-_WARNS_OF_ERROR = (facts.ReleaseEnded, facts.CallEnded, facts.HookEnded)
+_WARNS_OF_ERROR = (facts.ReleaseEnded, facts.CallEnded, facts.HookEnded, facts.RecipientsTold)
 
 
 def _level(kind: type) -> Callable[[Any], str]:
@@ -161,9 +172,13 @@ def _level(kind: type) -> Callable[[Any], str]:
         facts.ConnectionRefused: "warning",
         facts.LoginRefused: "warning",
         facts.ItemFailed: "warning",
+        facts.ItemExpired: "warning",
+        facts.NoticeWithheld: "warning",
         facts.ContentDamaged: "error",
         facts.ItemDamaged: "error",
         facts.SpoolMended: "warning",
+        facts.FilterPassedOver: "warning",
+        facts.FilterFailed: "warning",
     }.get(kind, "info")
     return lambda _: level
 
@@ -174,6 +189,7 @@ def _writer(kind: type, field: str) -> Callable[[Any], object] | None:
     writers: dict[str, Callable[[Any], object]] = {
         "message": write_message_id,
         "dsn": write_message_id,
+        "notice": write_message_id,
         "item": write_item_id,
         "principal": str,
         "address": str,
