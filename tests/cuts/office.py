@@ -71,7 +71,7 @@ class Office:
         self.releases = Releases(
             spool=spool,
             directory=lambda: directory,
-            carriers=lambda _entry, _to: SmtpCarrier(next_hop, means, TlsPolicy(tls)),
+            carriers=lambda *_: SmtpCarrier(next_hop, means, TlsPolicy(tls)),
             announce=self.facts.append,
             clock=SystemClock(),
             hostname="office.example",

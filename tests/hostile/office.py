@@ -59,6 +59,10 @@ users = ["anna"]
 [domains."office.example"]
 action = "deliver"
 users = ["postmaster"]
+[domains."front.example"]
+action = "relay"
+next_hop = "127.0.0.1:{trap}"
+from_anyone = true
 [domains."*"]
 action = "relay"
 next_hop = "127.0.0.1:{trap}"

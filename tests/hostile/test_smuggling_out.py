@@ -73,6 +73,8 @@ data = "data"
 [[listen]]
 address = "127.0.0.1:{port}"
 service = "mx"
+[limits]
+notices = 1000
 {held}"""
 
 

@@ -3,8 +3,9 @@
     with Dovecot("store", "anna@test.example", ...) as store:   # listens at store.port and at store.socket
         store.mail("anna@test.example")                         # what it has stored
 
-It has the mailboxes that are named, and no others. Its modules are looked for under /usr alone: it runs in a mount
-namespace in which its files are laid over /usr; the machine's own are not touched.
+It has the mailboxes that are named, and no others; configure() gives it a recipe's configuration, stop() and start() a
+pause. Its modules are looked for under /usr alone: it runs in a mount namespace in which its files are laid over /usr;
+the machine's own are not touched.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ from tests.stories.peers import GROUP, OWNER
 ROOT = CHECKOUT / ".peers/dovecot"
 LAID_OVER_USR = 'mount -t overlay overlay -o lowerdir="$0/usr:/usr" /usr && exec "$@"'
 
-CONFIG = """\
+HERE = """\
 base_dir = {dir}/run
 state_dir = {dir}/state
 log_path = {dir}/log
 default_internal_user = {owner}
 default_internal_group = {group}
 default_login_user = nobody
+"""
+
+CONFIG = """\
 protocols = lmtp
 ssl = no
 auth_mechanisms = plain
@@ -70,9 +74,22 @@ class Dovecot(Daemon):
             (self.dir / folder).mkdir()
         os.chown(self.dir / "mail", owner.pw_uid, group.gr_gid)
         (self.dir / "users").write_text("".join(f"{mailbox}::::::\n" for mailbox in mailboxes))
-        (self.dir / "dovecot.conf").write_text(
-            CONFIG.format(dir=self.dir, owner=OWNER, group=GROUP, port=self.port, settings=settings)
-        )
+        self.configure(CONFIG.format(dir=self.dir, owner=OWNER, group=GROUP, port=self.port, settings=settings))
+
+    def configure(self, text: str) -> None:
+        """Gives it these settings, and those that it needs to be alone in its folder."""
+        here = HERE.format(dir=self.dir, owner=OWNER, group=GROUP)
+        (self.dir / "dovecot.conf").write_text(here + text)
+
+    def stop(self) -> None:
+        """Ends it for a while, as an init system does."""
+        assert self._process is not None, "it does not run"
+        self._process.terminate()
+        self._process.wait(timeout=20)
+
+    def start(self) -> None:
+        """After a stop()."""
+        self.__enter__()
 
     @property
     def socket(self) -> Path:

@@ -34,7 +34,7 @@ def _ip(*argv: str) -> str:
 
 
 @contextlib.contextmanager
-def _inside(namespace: str) -> Iterator[None]:
+def inside(namespace: str) -> Iterator[None]:
     """What this thread opens meanwhile, it opens in that namespace."""
     libc = ctypes.CDLL(None, use_errno=True)
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
@@ -64,7 +64,7 @@ class NetHost:
 
     def connect(self, address: str, port: int, *, timeout: float = 10) -> socket.socket:
         """A connection from this host."""
-        with _inside(self.namespace):
+        with inside(self.namespace):
             connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         connection.settimeout(timeout)
         try:

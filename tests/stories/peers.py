@@ -112,6 +112,7 @@ proxywrite unix  - - n -     1 proxymap
 smtp       unix  - - n -     - smtp
 relay      unix  - - n -     - smtp
 hold       unix  - - n -     - smtp
+lmtp       unix  - - n -     - lmtp
 showq      unix  n - n -     - showq
 error      unix  - - n -     - error
 retry      unix  - - n -     - error
@@ -140,16 +141,20 @@ def run(*argv: str | Path, status: int | None = 0, timeout: float = 60) -> subpr
 
 class Postfix:
     """One Postfix. `settings` are lines of main.cf that say what it is; give a port if a peer must know it before.
-    It listens on loopback, or with `everywhere` on all addresses (of a network namespace).
+    It listens on loopback or at `address`, or with `everywhere` on all addresses (of a network namespace).
 
     Its master is started as such, and not by `postfix start`, whose scripts expect an installed package around them.
     """
 
-    def __init__(self, name: str, settings: str, *, port: int = 0, everywhere: bool = False) -> None:
+    def __init__(
+        self, name: str, settings: str, *, port: int = 0, everywhere: bool = False, address: str = "127.0.0.1"
+    ) -> None:
         if os.geteuid() != 0:
             not_here("Postfix must be started by root")
         self.name = name
         self.port = port or free_port()
+        self.address = "127.0.0.1" if everywhere else address
+        listens = "0.0.0.0" if everywhere else address
         self.dir = Path(tempfile.mkdtemp(prefix=f"restante-peer-{name}-"))
         self.dir.chmod(0o755)
         owner, group = pwd.getpwnam(OWNER), grp.getgrnam(GROUP)
@@ -166,12 +171,11 @@ class Postfix:
                 group=GROUP,
                 uid=owner.pw_uid,
                 gid=owner.pw_gid,
-                interfaces="all" if everywhere else "127.0.0.1",
+                interfaces="127.0.0.1" if listens == "127.0.0.1" else "all",
                 settings=settings,
             )
         )
-        address = "0.0.0.0" if everywhere else "127.0.0.1"
-        (self.dir / "conf/master.cf").write_text(MASTER_CF.format(address=address, port=self.port))
+        (self.dir / "conf/master.cf").write_text(MASTER_CF.format(address=listens, port=self.port))
         long_ago = time.time() - 3600  # Postfix waits two seconds for a main.cf that looks as if it was being edited
         os.utime(self.dir / "conf/main.cf", (long_ago, long_ago))
         self._master: subprocess.Popen[bytes] | None = None
@@ -183,7 +187,7 @@ class Postfix:
                 argv, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
         try:
-            wait_for_port(self.port)
+            wait_for_port(self.port, self.address)
         except TimeoutError as problem:
             problem.add_note(self.log() + (self.dir / "output").read_text())
             self.__exit__(type(problem), problem, None)

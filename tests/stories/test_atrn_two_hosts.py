@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.here import PEERS
 from tests.net.authority import Wish, self_made
 from tests.stories.letters import awkward_letters, letter, recognised
+from tests.stories.nat import behind_nat, run_on
 from tests.stories.netns import NetHost, Network
-from tests.stories.peers import ENVIRONMENT
 from tests.stories.ports import free_port
 from tests.stories.restante_host import RESTANTE, RestanteHost
 from tests.stories.wire import send
@@ -184,36 +183,12 @@ def test_our_own_held_mail_goes_out_in_the_same_call(tmp_path: Path) -> None:
             assert recognised(site.all_mail(), [theirs]) == {theirs: 1}
 
 
-MASQUERADE = """
-table ip nat {
-    chain out { type nat hook postrouting priority 100; oifname "to-26" masquerade; }
-}
-"""
-
-
-def behind_nat(network: Network) -> tuple[NetHost, NetHost, NetHost]:
-    """An office, a router that masquerades, and a site that only the router can reach."""
-    office, router, site = (network.host(f"192.0.2.{last}") for last in (26, 1, 130))
-    network.cable(office, router)
-    network.cable(router, site)
-    inside(site, "ip", "route", "add", "192.0.2.26/32", "via", "192.0.2.1", "dev", "to-1", "onlink")
-    inside(router, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
-    inside(router, str(PEERS / "usr/sbin/nft"), MASQUERADE)
-    return office, router, site
-
-
-def inside(host: NetHost, *argv: str) -> None:
-    """Runs a program on a host of the network."""
-    done = subprocess.run([*host.prefix, *argv], env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{argv}: {done.stderr}"
-
-
 @pytest.mark.peer
 @pytest.mark.netns
 def test_from_behind_a_nat_whose_address_changes(tmp_path: Path) -> None:
     """The office has no way to the site: ETRN would be in vain. By ATRN all comes, from whatever address."""
     with Network() as network:
-        net_office, router, net_site = behind_nat(network)
+        net_office, router, net_site = behind_nat(network, "192.0.2.26", "192.0.2.1", "192.0.2.130")
         config = site_config("192.0.2.26", listen="127.0.0.1:2525")
         with (
             RestanteHost(tmp_path / "office", office_config("192.0.2.26:25", "192.0.2.26"), on=net_office) as office,
@@ -233,10 +208,10 @@ def test_from_behind_a_nat_whose_address_changes(tmp_path: Path) -> None:
                 ("add", "192.0.2.1/32", "to-130"),
                 ("del", "192.0.2.1/32", "lo"),
             ):
-                inside(router, "ip", "addr", change, address, "dev", device)
-            inside(router, "ip", "route", "replace", "192.0.2.26/32", "dev", "to-26")
-            inside(router, "ip", "route", "replace", "192.0.2.130/32", "dev", "to-130")
-            inside(net_office, "ip", "route", "add", "192.0.2.200/32", "dev", "to-1", "src", "192.0.2.26")
+                run_on(router, f"ip addr {change} {address} dev {device}")
+            run_on(router, "ip route replace 192.0.2.26/32 dev to-26")
+            run_on(router, "ip route replace 192.0.2.130/32 dev to-130")
+            run_on(net_office, "ip route add 192.0.2.200/32 dev to-1 src 192.0.2.26")
             for content in sent[10:]:
                 send(25, "ann@far.example", "anna@test.example", content, address="192.0.2.26", on=net_office)
             assert call(site)["received"] == 10
