@@ -20,7 +20,8 @@ from tests.crash.runs import Outcome
 from tests.smtp.client_talk import Player, message
 from tests.smtp.talk import OFFICE, Talker, assert_well_formed
 
-from restante.message.dsn import failure_report
+from restante.message.causes import About, Cause, Times
+from restante.message.dsn import notice
 from restante.message.trace import HopCounter
 from restante.model import Envelope, HostPort, Item, Mailbox, MessageId, NextHopError, Recipient, Ret, item_id
 from restante.net.proxy import BadProxyHeader, HeaderReader
@@ -156,14 +157,14 @@ def dsn(data: bytes) -> None:
     message_id = MessageId(7)
     envelope = Envelope(ANN, (BOB,), ret=Ret.FULL, envid="x+2By")
     item = Item(item_id(message_id, 1), BOB.mailbox.domain, envelope, len(original), 0.0)
-    report = failure_report(
+    report = notice(
         hostname="office.example",
         message=MessageId(8),
         item=item,
-        failures=[(BOB, text[:20], text)],
+        about=[About(BOB, cause, text, text[:20]) for cause in Cause],
         remote=text,
         original=original,
-        now=0.0,
+        times=Times(0.0),
     )
     assert report.isascii()
     assert not re.search(rb"\r(?!\n)|(?<!\r)\n|\0", report)
