@@ -152,8 +152,7 @@ async def test_there_is_room_for_a_message_but_not_for_the_disks_size(spool: Spo
 
 async def test_an_envelope_that_cannot_be_stored_fails_alone(spool: Spool) -> None:
     """What no UTF-8 can hold is that message's own trouble."""
-    bad = await arrival(spool)
-    object.__setattr__(bad, "envelopes", [(A, envelope(A, local="\udc80"))])
+    bad = structs.replace(await arrival(spool), envelopes=[(A, envelope(A, local="\udc80"))])
     good = spool.accept(await arrival(spool))
     with pytest.raises(UnicodeEncodeError):
         await spool.accept(bad)
@@ -396,7 +395,7 @@ async def test_an_item_may_be_frozen_from_the_start_and_a_notice_come_with_it(en
     await put(spool, A)
     assert len(await claimed(spool, A, B, release=9)) == 1  # a release that has begun
     made, notice = await arrival(spool, A, B, content=LARGE), await arrival(spool, A, content=b"told")
-    await spool.accept(replace(made, frozen={A: "too large"}, notices=(notice,)))
+    await spool.accept(structs.replace(made, frozen={A: "too large"}, notices=(notice,)))
     stopped, other, told = (item_id(made.id, 1), item_id(made.id, 2), item_id(notice.id, 1))
     assert sorted(await claimed(spool, A, B, release=9)) == [other, told]
     spool.release_ended(9)
@@ -454,7 +453,7 @@ async def test_what_has_a_time_is_found_among_the_rest(spool: Spool) -> None:
     for number in range(7):
         made = await arrival(spool, A)
         asked = structs.replace(envelope(A, local='"deliver_by":'), deliver_by=by if number % 3 == 0 else None)
-        await spool.accept(replace(made, envelopes=[(A, asked)]))
+        await spool.accept(structs.replace(made, envelopes=[(A, asked)]))
         found.append(item_id(made.id, 1))
     await claimed(spool, limit=1)
     await spool.freeze([found[6]])

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import ipaddress
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec import structs
 
 from restante.clock import Clock, TurnedClock
 from restante.directory.entries import Delivered, Directory, Entry, Held, Network, Recipients, Rejected, Relayed
@@ -87,7 +88,9 @@ class HeldBack:
         if self.error is not None:
             raise self.error
         content = arrival.content
-        await self._accept(replace(arrival, content=content.writer) if isinstance(content, Watched) else arrival)
+        await self._accept(
+            structs.replace(arrival, content=content.writer) if isinstance(content, Watched) else arrival
+        )
 
     async def writer(self, message: MessageId, expected: int | None) -> ContentWriter:
         """As the spool's."""

@@ -17,6 +17,7 @@ from restante.config.settings import Call, Deliver, Domain, Hold, Reject, Relay,
 from restante.config.settings import User as UserSettings
 from restante.directory.entries import (
     EVERY_OTHER,
+    NO_QUOTA,
     Delivered,
     Directory,
     Entry,
@@ -92,7 +93,7 @@ def entry_of(name: str, domain: Domain) -> Entry:
             retention=Retention(
                 domain.expire, domain.expire_contacts, contact=domain.contact, grace=domain.contact_grace
             ),
-            quota=Quota(domain.quota, domain.quota_items),
+            quota=_quota(domain),
             largest=domain.largest,
             unknown_for=domain.unknown_for,
         )
@@ -123,6 +124,11 @@ def entry_of(name: str, domain: Domain) -> Entry:
         recipients=domain.recipients,
         unknown_for=domain.unknown_for,
     )
+
+
+def _quota(domain: Hold) -> Quota:
+    """NO_QUOTA itself where there is none: who takes mail in looks for it."""
+    return Quota(domain.quota, domain.quota_items) if domain.quota or domain.quota_items else NO_QUOTA
 
 
 def _login(domain: Hold | Relay) -> OwnLogin | None:

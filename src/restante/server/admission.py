@@ -13,10 +13,11 @@ commit: a crash leaves both or neither, and there is exactly one notice for each
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec import structs
 
 from restante.clock import Clock
-from restante.directory.entries import Directory, Held, Quota, Relayed, asks_who_exists
+from restante.directory.entries import NO_QUOTA, Directory, Held, Quota, Relayed, asks_who_exists
 from restante.directory.learned import Learned
 from restante.directory.routing import Destination, UnknownUser
 from restante.facts import Announce, ItemHeldBack
@@ -55,14 +56,15 @@ class Admission:
         entry = found.entry
         if asks_who_exists(entry) and self._was_refused(entry, found.mailbox):
             return answers.not_routed(UnknownUser())
-        if isinstance(entry, Held) and self._is_full(entry, found.domain, intake.expected or 1):
-            return answers.full(found.domain)
+        if isinstance(entry, Held) and (entry.quota is not NO_QUOTA or entry.largest is not None):
+            intake.limiter = self
+            if self._is_full(entry, found.domain, intake.expected or 1):
+                return answers.full(found.domain)
         return None
 
     def _was_refused(self, entry: Held | Relayed, mailbox: Mailbox) -> bool:
         """A list, where there is one, has had its word already."""
-        now = self._clock.wall()
-        return entry.recipients is None and self._learned.is_unknown(mailbox, entry.unknown_for, now)
+        return entry.recipients is None and self._learned.is_unknown(mailbox, entry.unknown_for, self._clock.wall())
 
     def content(self, intake: Intake) -> Reply | None:
         """Why a message that has come whole is not taken; None: it is."""
@@ -95,7 +97,7 @@ class Admission:
             if isinstance(entry, Held) and entry.largest is not None and arrival.size > entry.largest:
                 frozen[domain] = f"too large for the link: {arrival.size} octets"
                 notices.append(self._notice(arrival, domain, envelope, item, beginning, entry.largest))
-        return replace(arrival, frozen=frozen, notices=tuple(notices)) if frozen else arrival
+        return structs.replace(arrival, frozen=frozen, notices=tuple(notices)) if frozen else arrival
 
     def _notice(  # noqa: PLR0917 - one call
         self, arrival: Arrival, domain: DomainName, envelope: Envelope, item: ItemId, beginning: bytes, largest: int

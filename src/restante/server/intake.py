@@ -6,13 +6,31 @@ accepted; what grows beyond goes to the spool's writer piece by piece, and is ne
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
+from typing import Protocol
 
 from restante.message.trace import HopCounter, opening, received
 from restante.model import DeliverBy, DomainName, Envelope, Mailbox, MailParameters, MessageId, Principal, Recipient
+from restante.smtp.reply import Reply
 from restante.spool.spool import INLINE_LIMIT, Arrival, ContentWriter, Inbox
 
 BEGINNING = 16 * 1024
+
+
+class Limiter(Protocol):
+    """What one of the recipients' domains sets a limit to; server/admission.py is it."""
+
+    def content(self, intake: Intake) -> Reply | None:
+        """Why a message that has come whole is not taken; None: it is."""
+        ...
+
+    def hold_back(self, arrival: Arrival, beginning: bytes) -> Arrival:
+        """The arrival with what is to be frozen; `beginning`: its header section, or the first BEGINNING octets."""
+        ...
+
+    def accepted(self, arrival: Arrival) -> None:
+        """It is safe."""
+        ...
 
 
 class Origin:
@@ -56,8 +74,8 @@ class Intake:
         "_writer",
         "arrival",
         "by_domain",
-        "hold_back",
         "id",
+        "limiter",
         "priority",
         "recipients",
         "reverse_path",
@@ -82,10 +100,10 @@ class Intake:
         self._writer: ContentWriter | None = None
         self._started = False
         self._beginning = b""
-        self.hold_back: Callable[[Arrival, bytes], Arrival] | None = None
-        """Has the last word on an arrival, given its header section or the first BEGINNING octets of it."""
+        self.limiter: Limiter | None = None
+        """Set where a recipient's domain has limits for what it takes."""
         self.arrival: Arrival | None = None
-        """What was handed in."""
+        """What was handed in, where there is a limiter."""
 
     @property
     def hops(self) -> int:
@@ -162,10 +180,9 @@ class Intake:
             self._wall,
             self.priority or 0,
         )
-        if self.hold_back is not None:
+        if self.limiter is not None:
             beginning = content[:BEGINNING] if isinstance(content, bytes) else self._beginning
-            arrival = self.hold_back(arrival, beginning)
-        self.arrival = arrival
+            arrival = self.arrival = self.limiter.hold_back(arrival, beginning)
         return self._spool.accept(arrival)
 
     async def drop(self) -> None:

@@ -378,8 +378,6 @@ class Session:
         self._intake = opened(
             services.screen, services.spool, self._origin, event.reverse_path, event.parameters, wall=wall
         )
-        if services.admission is not None:
-            self._intake.hold_back = services.admission.hold_back
         self._leaving_by_itself.clear()
         if (event.parameters.priority or 0) > 0 and not self._may_hasten(event.reverse_path):
             self._intake.priority = 0
@@ -429,8 +427,8 @@ class Session:
         refusal = self._engine.refusal
         if refusal is None and intake.hops > self._services.limits.hops:
             refusal = answers.TOO_MANY_HOPS
-        if refusal is None and self._services.admission is not None:
-            refusal = self._services.admission.content(intake)
+        if refusal is None and intake.limiter is not None:
+            refusal = intake.limiter.content(intake)
         if refusal is not None:
             await self._drop()
             self._engine.answer(self._refused("DATA", refusal))
@@ -456,8 +454,8 @@ class Session:
         self._flush()
         if error is None:
             self._announce_accepted(intake)
-            if self._services.admission is not None and intake.arrival is not None:
-                self._services.admission.accepted(intake.arrival)
+            if intake.limiter is not None and intake.arrival is not None:
+                intake.limiter.accepted(intake.arrival)
             for domain in leaving:
                 self._services.arrived(domain)
         self._leave_if_idle()

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
+
+import msgspec
 
 from restante.errors import RestanteError
 from restante.model import DomainName, Envelope, Item, ItemId, ItemState, MessageId, Order, Waiting
@@ -96,8 +98,7 @@ class ContentWriter(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True):
     """A message to be stored: its final octets (Received line included), and one envelope per domain.
 
     `content` is the octets themselves, or the writer that took them; `size` counts them. The items of the domains in
@@ -111,7 +112,7 @@ class Arrival:
     envelopes: Sequence[tuple[DomainName, Envelope]]
     arrived: float
     priority: int = 0
-    frozen: Mapping[DomainName, str] = field(default_factory=lambda: NOT_FROZEN)
+    frozen: Mapping[DomainName, str] = NOT_FROZEN
     notices: Sequence[Arrival] = ()
 
 

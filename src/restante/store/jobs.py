@@ -128,7 +128,7 @@ def write_arrival(arrival: Arrival, digest: bytes = b"") -> Written:
     that cannot be stored.
     """
     assert 0 < len(arrival.envelopes) <= MAX_ITEMS_PER_MESSAGE, "at least one item"
-    for detail in arrival.frozen.values():
+    for detail in arrival.frozen.values() if arrival.frozen else ():
         detail.encode()
     return Written(
         arrival.id,
@@ -138,7 +138,7 @@ def write_arrival(arrival: Arrival, digest: bytes = b"") -> Written:
         arrival.priority,
         arrival.content if isinstance(arrival.content, bytes) else None,
         [(domain, _encode_envelope(envelope)) for domain, envelope in arrival.envelopes],
-        dict(arrival.frozen),
+        dict(arrival.frozen) if arrival.frozen else {},
     )
 
 
