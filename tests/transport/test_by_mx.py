@@ -429,15 +429,30 @@ async def test_a_host_that_cannot_be_what_the_entry_wants_is_passed_over(world: 
 
 
 async def test_requiretls_goes_last_and_only_to_who_is_proven(world: World) -> None:
-    """No host of this domain is: the item waits with the reason, and holds up nothing else."""
+    """No host of this domain is: what is held waits with the reason, and holds up nothing else."""
     del world
     wanting = parcel(1)
     envelope = structs.replace(wanting.item.envelope, requiretls=True)
     wanting = Parcel(replace(wanting.item, envelope=envelope), wanting.content)
     async with hosts("192.0.2.7") as (host,):
         sender = Sender()
-        end = await sender.carry("a.w.example", Stock(wanting, parcel(2), parcel(3)))
+        end = await sender.carry("a.w.example", Stock(wanting, parcel(2), parcel(3)), refuses=False)
         assert (end.error, len(host.messages)) == ("", 2)
     assert [type(result) for result in sender.results()] == [Delivered, Delivered, Deferred]
     assert sender.outcomes[-1].item.id == wanting.item.id
     assert str(sender.results()[-1]).count("450 4.7.30 REQUIRETLS") == 1
+
+
+async def test_relayed_mail_with_requiretls_goes_back_where_nobody_is_proven(world: World) -> None:
+    """RFC 8689 §4.2.1: no host of the domain can be what it wants, so its sender is told; others' mail is not."""
+    del world
+    wanting = parcel(1)
+    envelope = structs.replace(wanting.item.envelope, requiretls=True)
+    wanting = Parcel(replace(wanting.item, envelope=envelope), wanting.content)
+    async with hosts("192.0.2.7") as (host,):
+        sender = Sender()
+        await sender.carry("a.w.example", Stock(wanting, parcel(2)), refuses=True)
+        assert len(host.messages) == 1
+    delivered, refused = sender.results()
+    assert isinstance(delivered, Delivered)
+    assert refused == Refused("550 5.7.30 REQUIRETLS, and no mail host is proven to be the domain's", "5.7.30")

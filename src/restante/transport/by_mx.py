@@ -21,7 +21,7 @@ from restante.model import DomainName
 from restante.mx.exchanges import Exchange, NoWay, Oneself
 from restante.mx.lookup import LookupFailed, Names
 from restante.mx.route import route
-from restante.mx.security import HostUnusable, Security
+from restante.mx.security import HostUnusable, RequireTlsUnmet, Security
 from restante.net.tls import OPPORTUNISTIC, TlsPolicy
 from restante.transport.exchange import ExchangeCarrier
 from restante.transport.hosts import HostMemory, Turns
@@ -33,6 +33,11 @@ MOST_ERRORS = 3
 """So many hosts are named where all have failed."""
 MOST_ASIDE = 64
 """Items with REQUIRETLS that one release sends; others wait for the next."""
+
+
+_WHY_UNPROVEN = "REQUIRETLS, and no mail host is proven to be the domain's"
+UNPROVEN = Deferred(f"450 4.7.30 {_WHY_UNPROVEN}")
+UNPROVEN_FOR_GOOD = Refused(f"550 5.7.30 {_WHY_UNPROVEN}", "5.7.30")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +96,9 @@ class MxCarrier:
         if not offered.aside:
             return end
         await attempt.carry(offered.rest(), report, requiretls=True)
+        unproven = UNPROVEN_FOR_GOOD if self._refuses and attempt.is_unproven else UNPROVEN
         for parcel in offered.aside:
-            report(_outcome(parcel, Deferred("450 4.7.30 REQUIRETLS, and no mail host is proven to be the domain's")))
+            report(_outcome(parcel, unproven))
         return end
 
     async def _refuse(self, why: NoWay, feed: Feed, report: Report) -> CarryEnd:
@@ -124,17 +130,20 @@ class _Attempt:
         self._tls = tls
         self._ways = ways
         self._refuses = refuses
+        self.is_unproven = False
+        """Whether no host could be what REQUIRETLS wants, as far as that is known for sure (RFC 8689 §4.2.1)."""
 
     async def carry(self, offered: _Offered, report: Report, *, requiretls: bool = False) -> CarryEnd:
         means = self._means
         of = await means.security.for_domain(self._domain)
         errors: list[str] = []
-        connections = 0
+        connections = unproven = 0
         for way in self._ways:
             try:
                 policy = await means.security.for_host(way, of, self._tls.level, requiretls=requiretls)
             except HostUnusable as unusable:
                 errors.append(str(unusable))
+                unproven += isinstance(unusable, RequireTlsUnmet)
                 continue
             host = ExchangeCarrier(
                 way,
@@ -151,6 +160,7 @@ class _Attempt:
             if not end.error:
                 return CarryEnd(_joined(errors) if offered.in_doubt else "", connections)
             errors.append(end.error)
+        self.is_unproven = unproven == len(self._ways)
         return CarryEnd(_joined(errors), connections)
 
 
