@@ -191,7 +191,7 @@ class Texts:
     def next(self, name: str) -> bytes:
         """The content of a message."""
         [(_, least, most)] = self._chance.choices(self._sizes, self._weights)
-        head = FIELD + name.encode() + b"\r\nSubject: ledger\r\n\r\n"
+        head = FIELD + name.encode() + b"\r\nSubject: ledger " + name.encode() + b"\r\n\r\n"
         octets = max(0, self._chance.randint(least, most) - len(head))
         start = LINE * self._chance.randrange(400)
         whole, rest = divmod(octets, LINE)

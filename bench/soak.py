@@ -35,6 +35,7 @@ from tests.crash import damage, faults, full, mounts, runs, states
 from tests.crash.runs import Outcome
 from tests.cuts import soak as cuts
 from tests.hostile import secrecy
+from tests.web.conformance import api
 
 FAULT_REACH_SECONDS = 3.0
 
@@ -62,8 +63,9 @@ class Played:
     failure: str = ""
 
 
-async def _faults_in_turn(count: int, folder: Path) -> Outcome:
-    return await faults.faults(list(faults.in_turn(range(1, count + 1), 1)), folder, reach=FAULT_REACH_SECONDS)
+async def _faults_in_turn(count: int, folder: Path, *, operator: int | None = None) -> Outcome:
+    given = list(faults.in_turn(range(1, count + 1), 1))
+    return await faults.faults(given, folder, operator=operator, reach=FAULT_REACH_SECONDS)
 
 
 async def _every_fault(count: int, folder: Path) -> Outcome:
@@ -103,6 +105,20 @@ RUNS: dict[str, Run] = {
         *(40, "numbers", _every_fault),
         lacking=_lacking_faults,
     ),
+    "operated-cuts": Run(
+        "power-cuts, and an operator sends mail back and elsewhere; some is too large for its link",
+        *(500, "cuts", lambda count, folder: runs.power_cuts(count, folder, operator=10)),
+        lacking=mounts.lacking_forgetful,
+    ),
+    "operated-kills": Run(
+        "kills with the same operator",
+        *(120, "seconds", lambda seconds, folder: runs.kills(seconds, folder, operator=11)),
+    ),
+    "operated-faults": Run(
+        "faults with the same operator",
+        *(150, "faults", lambda count, folder: _faults_in_turn(count, folder, operator=12)),
+        lacking=_lacking_faults,
+    ),
     "ends": Run("SIGTERM while mail comes in and goes out", 100, "ends", runs.ends),
     "damage": Run("one bit flips, or a file ends early: database, log, body files", 10_000, "damages", damage.damages),
     "states": Run(
@@ -136,6 +152,7 @@ RUNS: dict[str, Run] = {
     "rights": Run(
         "ETRN and ATRN from who may not, in 60 forms; sites and their domains", 100_000, "tries", cuts.rights
     ),
+    "api": Run("schemathesis on every route of the API: no 5xx, all as described", 500, "examples", api),
     "secrecy": Run("ETRN of unknown and of others' domains takes one time", 2000, "samples", secrecy.times),
 }
 

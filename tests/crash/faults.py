@@ -17,9 +17,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.ledger import SIZES, Load, drain, etrn
+from bench.ledger import SIZES, etrn
 from tests.crash.mounts import Forgetful, NameModel
-from tests.crash.runs import Outcome, Stage, checked, release_later, stage
+from tests.crash.runs import Outcome, Stage, release_later, stage
 from tests.here import PEERS
 from tests.stories.peers import ENVIRONMENT
 
@@ -73,13 +73,19 @@ def in_turn(numbers: Sequence[int], each: int) -> Iterator[Fault]:
 
 
 async def faults(
-    given: Sequence[Fault], folder: Path, *, names: NameModel = "strict", seed: int = 5, reach: float = REACH_SECONDS
+    given: Sequence[Fault],
+    folder: Path,
+    *,
+    names: NameModel = "strict",
+    operator: int | None = None,
+    seed: int = 5,
+    reach: float = REACH_SECONDS,
 ) -> Outcome:
     """For each fault: a start, mail in and out until it strikes; then kill -9 and a power cut. Compared at times."""
     chance = random.Random(seed)
     reached = 0
     with Forgetful(folder / "disk", names) as disk:
-        async with stage(folder, disk.path / "data") as on:
+        async with stage(folder, disk.path / "data", operator=operator) as on:
             for number, fault in enumerate(given):
                 log = folder / "strace.log"
                 log.write_text("")
@@ -90,13 +96,13 @@ async def faults(
                 disk.cut()
                 if number % SAME_SPOOL == SAME_SPOOL - 1:
                     await on.office.started()
-                    await drain(on.office.port)
+                    await on.drain()
                     assert on.ledger.ok, f"{fault}, or one of the {SAME_SPOOL} before it: {on.ledger.report()}"
                     on.office.kill()
                     disk.cut()
             await on.office.started()
-            await drain(on.office.port)
-    return Outcome(checked(on), f"{len(given)} faults, of which {reached} struck")
+            await on.drain()
+    return on.outcome(f"{len(given)} faults, of which {reached} struck")
 
 
 async def _until_it_strikes(on: Stage, fault: Fault, log: Path, seed: int, reach: float) -> None:
@@ -104,8 +110,7 @@ async def _until_it_strikes(on: Stage, fault: Fault, log: Path, seed: int, reach
     known = len(on.ledger.refusals)
     sizes = SIZES if fault.call in ("write", "pwrite64", "fdatasync") else BODIES
     end = time.monotonic() + reach
-    load = Load(on.ledger, on.office.port, connections=6, seed=seed, sizes=sizes, is_patient=False)
-    async with load:
+    async with on.load(seed, sizes):
         releasing = asyncio.create_task(_release_again_and_again(on.office.port))
         while not _has_struck(fault, log, on) and time.monotonic() < end:
             await asyncio.sleep(0.02)

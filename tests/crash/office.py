@@ -21,10 +21,10 @@ START_SECONDS = 30.0
 class Office:
     """One office: its configuration and log in `folder`, its data in `data`, its mail for the site at `next_hop`.
 
-    The port stays the same over all its starts.
+    The port stays the same over all its starts. `more` follows in the configuration, first in the domain's table.
     """
 
-    def __init__(self, folder: Path, data: Path, next_hop: int) -> None:
+    def __init__(self, folder: Path, data: Path, next_hop: int, more: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self._config = folder / "restante.toml"
@@ -42,7 +42,7 @@ service = "mx"
 action       = "hold"
 next_hop     = "127.0.0.1:{next_hop}"
 release_from = ["127.0.0.1"]
-"""
+{more}"""
         )
 
     async def start(self, *before: str) -> bool:

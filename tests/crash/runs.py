@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.ledger import Ledger, Load, Totals, drain, etrn
+from bench.ledger import SIZES, Ledger, Load, Totals, drain, etrn
 from bench.ledger_sink import Sink
 from tests.crash.mounts import Ext4, Forgetful, NameModel
 from tests.crash.office import Office
+from tests.crash.operated import DOMAINS, Ends, Operator, domains
 
 SAME_SPOOL = 5
 """Cuts or kills that one spool lives through before it is drained and compared."""
@@ -39,16 +40,48 @@ class Stage:
     ledger: Ledger
     sink: Sink
     office: Office
+    operator: Operator | None = None
+
+    @asynccontextmanager
+    async def load(self, seed: int, sizes: Sequence[tuple[int, int, int]] = SIZES) -> AsyncIterator[None]:
+        """Mail comes in, and if there is an operator it works; nobody waits for last words."""
+        coming = Load(self.ledger, self.office.port, seed=seed, connections=6, sizes=sizes, is_patient=False)
+        async with coming:
+            if self.operator is None:
+                yield
+            else:
+                async with self.operator.at_work(self.office.port):
+                    yield
+
+    async def drain(self) -> None:
+        """Everything is released that waits, and that an operator has stopped."""
+        if self.operator is None:
+            await drain(self.office.port)
+            return
+        await self.operator.let_all_go()
+        for domain in DOMAINS:
+            await drain(self.office.port, domain=domain)
+
+    def outcome(self, done: str) -> Outcome:
+        """A run that is over. Raises AssertionError where its numbers are not as promised."""
+        if self.operator is not None:
+            assert self.operator.changed, "the operator has done nothing"
+            done = f"{done}; {self.operator.changed:,} changes by an operator"
+        return Outcome(checked(self), done)
 
 
 @asynccontextmanager
-async def stage(folder: Path, data: Path) -> AsyncIterator[Stage]:
-    """Sets the scene; the office is killed at the end, whatever happened, and its log added to a failure."""
-    ledger = Ledger()
+async def stage(folder: Path, data: Path, *, operator: int | None = None) -> AsyncIterator[Stage]:
+    """Sets the scene; the office is killed at the end, whatever happened, and its log added to a failure.
+
+    `operator`: the seed of one who works there; None for nobody.
+    """
+    is_operated = operator is not None
+    ledger = Ends() if is_operated else Ledger()
     async with Sink(ledger) as sink:
-        office = Office(folder, data, sink.port)
+        office = Office(folder, data, sink.port, domains(sink.port) if is_operated else "")
         try:
-            yield Stage(ledger, sink, office)
+            yield Stage(ledger, sink, office, None if operator is None else Operator(data, operator))
         except BaseException as error:
             error.add_note(f"{ledger.report()}\n--- log of the office\n{office.log()[-4000:]}")
             raise
@@ -63,27 +96,29 @@ async def release_later(port: int, seconds: float) -> None:
         await etrn(port)
 
 
-async def power_cuts(cuts: int, folder: Path, *, names: NameModel = "strict", seed: int = 1) -> Outcome:
+async def power_cuts(
+    cuts: int, folder: Path, *, names: NameModel = "strict", operator: int | None = None, seed: int = 1
+) -> Outcome:
     """Mail comes in, and in every second round also goes out; kill -9 at a random moment; the power is cut; start."""
     chance = random.Random(seed)
     with Forgetful(folder / "disk", names) as disk:
-        async with stage(folder, disk.path / "data") as on:
+        async with stage(folder, disk.path / "data", operator=operator) as on:
             for cut in range(cuts):
                 await on.office.started()
                 if cut % SAME_SPOOL == SAME_SPOOL - 1:
-                    await drain(on.office.port)
+                    await on.drain()
                 await _load_and_kill(on, chance.uniform(0.03, 0.25), chance, is_releasing=cut % 2 == 1)
                 disk.cut()
             await on.office.started()
-            await drain(on.office.port)
-    return Outcome(checked(on), f"{cuts} cuts, names as {names}")
+            await on.drain()
+    return on.outcome(f"{cuts} cuts, names as {names}")
 
 
-async def kills(seconds: float, folder: Path, *, seed: int = 2) -> Outcome:
+async def kills(seconds: float, folder: Path, *, operator: int | None = None, seed: int = 2) -> Outcome:
     """Kill -9 after 50 to 500 ms of mail in and out, and a start, again and again for so many seconds."""
     chance = random.Random(seed)
     end = time.monotonic() + seconds
-    async with stage(folder, folder / "data") as on:
+    async with stage(folder, folder / "data", operator=operator) as on:
         rounds = 0
         while time.monotonic() < end:
             await on.office.started()
@@ -91,15 +126,15 @@ async def kills(seconds: float, folder: Path, *, seed: int = 2) -> Outcome:
             rounds += 1
             if rounds % SAME_SPOOL == 0:
                 await on.office.started()
-                await drain(on.office.port)
+                await on.drain()
                 on.office.kill()
         await on.office.started()
-        await drain(on.office.port)
-    return Outcome(checked(on), f"{rounds} kills")
+        await on.drain()
+    return on.outcome(f"{rounds} kills")
 
 
 async def _load_and_kill(on: Stage, seconds: float, chance: random.Random, *, is_releasing: bool) -> None:
-    async with Load(on.ledger, on.office.port, seed=chance.randrange(2**32), connections=6, is_patient=False):
+    async with on.load(chance.randrange(2**32)):
         if is_releasing:
             await asyncio.gather(release_later(on.office.port, seconds / 3), asyncio.sleep(seconds))
         else:

@@ -8,140 +8,31 @@ the disk: each such image is opened once, and its items are compared with what e
 
 from __future__ import annotations
 
-import asyncio
 import random
 import shutil
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.ledger import Totals
-from tests.contract.engines import NOW, A, B, arrival, claimed, envelope, octets, put, whole
+from tests.contract.engines import NOW, A, put, whole
+from tests.crash.endings import end_again
+from tests.crash.life import run
+from tests.crash.past import Found, History, Shown
 from tests.crash.runs import Outcome
 from tests.crash.simulated import Image, Platter, RecordingDisk, survivors, write_image
 from tests.store.faults import FaultyDisk
 
-from restante.model import DomainName, Item, ItemId, ItemState, MessageId, Waiting, item_id, message_of
-from restante.spool.spool import INLINE_LIMIT, Filter, Settlement, Spool
+from restante.model import DomainName, Item, ItemState, MessageId, Waiting
+from restante.spool.spool import INLINE_LIMIT, Filter
 from restante.store import reserve, schema
 from restante.store.opening import Parts, open_parts
 from restante.store.reader import InFile, Reader
 from restante.store.sqlite import open_spool
 
-C, D = DomainName("c.example"), DomainName("d.example")
-LARGE = octets(INLINE_LIMIT + 4011)
-As = tuple[ItemState, int, str] | None
-"""What of an item a cut may show: state, attempts, the recipient's local part; None where it is gone."""
-FRESH: As = (ItemState.WAITING, 0, "bob")
-
-
-@dataclass
-class History:
-    """What was tried and acknowledged, and after how many operations of the disk."""
-
-    disk: RecordingDisk
-    changes: list[_Change] = field(default_factory=list)
-    contents: dict[MessageId, bytes] = field(default_factory=dict)
-
-    @asynccontextmanager
-    async def trying(self, **to: As) -> AsyncIterator[None]:
-        """For the time of a call that changes these items, in one commit."""
-        change = _Change({ItemId(int(name[1:])): what for name, what in to.items()}, len(self.disk.operations))
-        self.changes.append(change)
-        yield
-        change.acknowledged = len(self.disk.operations)
-
-    def states_after(self, cut: int) -> list[dict[ItemId, As]]:
-        """Everything that a cut after so many operations may leave: all acknowledged, and perhaps the one under way."""
-        state: dict[ItemId, As] = {}
-        possible = [state]
-        for change in self.changes:
-            if change.tried >= cut:
-                break
-            following = [{**before, **change.to} for before in possible]
-            is_safe = change.acknowledged is not None and change.acknowledged <= cut
-            possible = following if is_safe else possible + following
-        return [{item: what for item, what in each.items() if what is not None} for each in possible]
-
-
-@dataclass
-class _Change:
-    to: dict[ItemId, As]
-    tried: int
-    acknowledged: int | None = None
-
-
-async def accept(history: History, spool: Spool, *domains: DomainName, content: bytes) -> ItemId:
-    """Spools a message, with its history."""
-    made = await arrival(spool, *domains, content=content)
-    history.contents[made.id] = content
-    async with history.trying(**{f"i{item_id(made.id, n + 1)}": FRESH for n in range(len(domains))}):
-        await spool.accept(made)
-    return item_id(made.id, 1)
-
-
-async def run(history: History, folder: Path) -> None:
-    """A spool's life in short: first mail, small and large, all kinds of outcomes, an orderly end, another start."""
-    spool: Spool = await open_spool(folder, disk=history.disk)
-    first = await accept(history, spool, A, content=b"first\r\n")
-    both = await accept(history, spool, A, B, content=octets(5000))
-    large = await accept(history, spool, C, content=LARGE)
-    dropped = await spool.writer(spool.new_id(), None)
-    await dropped.write(LARGE)
-    await dropped.discard()
-    assert await claimed(spool, A) == [first, both]
-    async with history.trying(**{f"i{first}": (ItemState.WAITING, 1, "carol"), f"i{both}": None}):
-        await spool.settle([Settlement(first, envelope(A, local="carol"), "450 later", NOW), Settlement(both, None)])
-    await _refused(history, spool, ItemId(both + 1))
-    async with history.trying(**{f"i{large}": (ItemState.FROZEN, 0, "bob")}):
-        await spool.freeze([large])
-    async with history.trying(**{f"i{large}": FRESH}):
-        await spool.thaw([large])
-    async with history.trying(**{f"i{large}": None}):
-        await spool.remove([large])
-    hurt = await accept(history, spool, B, C, content=octets(3000, 3))
-    aside: As = (ItemState.QUARANTINED, 0, "bob")
-    async with history.trying(**{f"i{hurt}": aside, f"i{hurt + 1}": aside}):
-        await spool.quarantine(message_of(hurt))
-    again = await accept(history, spool, C, content=LARGE)
-    await spool.close()
-    spool = await open_spool(folder, disk=history.disk)
-    await accept(history, spool, B, content=b"second life\r\n")
-    async with history.trying(**{f"i{again}": None}):
-        await claimed(spool, C)
-        await spool.settle([Settlement(again, None)])
-    await _batches(history, spool)
-    async with history.trying(**{f"i{hurt}": None, f"i{hurt + 1}": None}):
-        await spool.remove([hurt, ItemId(hurt + 1)])
-    await spool.close()
-
-
-async def _refused(history: History, spool: Spool, item: ItemId) -> None:
-    """An item ends with a report to its sender, in one commit."""
-    await claimed(spool, A, B, release=2)
-    report = await arrival(spool, C, content=b"report\r\n")
-    history.contents[report.id] = b"report\r\n"
-    async with history.trying(**{f"i{item}": None, f"i{item_id(report.id, 1)}": FRESH}):
-        await spool.settle([Settlement(item, None, dsn=report)])
-
-
-async def _batches(history: History, spool: Spool) -> None:
-    """Several messages at once, and all delivered in one commit; enough of them for checkpoints in between."""
-    for size in (700, 9000, 30_000):
-        made = [await arrival(spool, D, content=octets(size, number)) for number in range(4)]
-        history.contents |= {each.id: octets(size, number) for number, each in enumerate(made)}
-        ids = [item_id(each.id, 1) for each in made]
-        async with AsyncExitStack() as tried:
-            for each in ids:  # which of them share a commit is the writer's business
-                await tried.enter_async_context(history.trying(**{f"i{each}": FRESH}))
-            await asyncio.gather(*[spool.accept(each) for each in made])
-        await claimed(spool, D, release=ids[0])
-        async with history.trying(**dict.fromkeys([f"i{each}" for each in ids])):
-            await spool.settle([Settlement(each, None) for each in ids])
-
-
-Found = dict[ItemId, As]
+MEMORY = Path("/dev/shm")
+"""Where images are written and removed by the thousand; it need not be safe."""
 WHOLE_LOOK_EVERY = 25
 """Of so many images one is opened as a server does, and takes mail; the others are read."""
 
@@ -184,6 +75,7 @@ class Looks:
         found = self._checked(folder, items, contents, spool.domains())
         new = await put(spool, A)
         assert new > max(found, default=0)
+        await end_again(spool)
         await spool.close()
         return found
 
@@ -211,10 +103,11 @@ class Looks:
                 now = counters.get(item.domain, Waiting())
                 counters[item.domain] = Waiting(now.items + 1, now.octets + item.size, NOW)
         assert waiting == counters
-        assert all(contents[message] == self._history.contents[message] for message in contents), "content is altered"
+        altered = [message for message in contents if contents[message] != self._history.contents[message]]
+        assert not altered, "content is altered"
         files = [path for path in (folder / "bodies").rglob("*") if path.is_file()]
         assert len(files) == sum(len(content) > INLINE_LIMIT for content in contents.values())
-        return {item.id: (item.state, item.attempts, item.envelope.recipients[0].mailbox.local) for item in items}
+        return {item.id: Shown(item.domain, item.envelope, item.state, item.attempts) for item in items}
 
 
 def _content(opened: Parts, message: MessageId) -> bytes:
@@ -246,11 +139,11 @@ async def every_cut(most: int, folder: Path, *, seed: int = 8) -> Outcome:
     chance = random.Random(seed)
     root = folder / "root"
     root.mkdir()
-    with _small_settings():
+    with _small_settings(), tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else folder) as left:
         disk = RecordingDisk(root)
         history = History(disk)
         await run(history, root / "data" / "spool")
-        looks = Looks(history, folder / "left")
+        looks = Looks(history, Path(left) / "left")
         platter = Platter(root)
         states = 0
         for cut, operation in enumerate(disk.operations, 1):

@@ -48,6 +48,12 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     assert_much_happened(await runs.kills(10, tmp_path), 500)
 
 
+async def test_an_operators_changes_and_what_is_too_large_survive_kill_9(tmp_path: Path) -> None:
+    """Sent back, sent elsewhere, frozen as it comes: a message has one end, and one notice where it is to have it."""
+    outcome = await runs.kills(2, tmp_path, operator=11)
+    assert_much_happened(outcome, 100)
+
+
 async def test_no_250_for_what_a_failing_disk_did_not_take(tmp_path: Path) -> None:
     """SIGKILL, EIO and ENOSPC at the N-th write, sync, rename, unlink; once a sync has failed nothing is accepted."""
     need(mounts.lacking_forgetful() or ("" if faults.strace() else "no strace (Debian package: strace)"))

@@ -42,6 +42,7 @@ def test_policies_are_there_after_a_restart(tmp_path: Path) -> None:
         book.put_policy("gone.example", POLICY)
         book.remove_policies(["gone.example", "never.example"])
     with contextlib.closing(open_book(tmp_path)) as book:
+        assert book.lost == ""
         assert book.policies() == {"test.example": POLICY}
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
 
@@ -105,6 +106,7 @@ def test_a_damaged_book_is_put_aside(damage: str, tmp_path: Path) -> None:
         content[:] = b"This is no database" * 1000
     file.write_bytes(content)
     with contextlib.closing(open_book(tmp_path)) as book:
+        assert book.lost
         assert book.policies() == {}
         book.put_policy("test.example", POLICY)
     assert (tmp_path / "tls.db.damaged").read_bytes() == content
@@ -118,6 +120,7 @@ def test_a_book_of_another_version_is_begun_anew(tmp_path: Path) -> None:
     other.pragma("user_version", 99)
     other.close()
     with contextlib.closing(open_book(tmp_path)) as book:
+        assert book.lost == "it has version 99; this restante knows 1"
         assert book.policies() == {}
 
 

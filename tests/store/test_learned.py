@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import apsw
 import pytest
 
 from restante.clock import TurnedClock
 from restante.directory.learned import Learned, Verdict
 from restante.model import DomainName, Mailbox
 from restante.store.book import BookUnusable
-from restante.store.learned import DATABASE, RECALLED_AT_ONCE, WRITE_SECONDS, LearnedKeeper, learned_of
+from restante.store.learned import DATABASE, RECALLED_AT_ONCE, WRITE_SECONDS, LearnedFile, LearnedKeeper, learned_of
 
 TEST = DomainName("test.example")
 ANNA, BERT = Mailbox("anna", TEST), Mailbox("bert", TEST)
@@ -92,7 +95,7 @@ async def test_it_is_written_within_a_second_and_seen_by_others(tmp_path: Path) 
 
 
 async def test_a_damaged_file_is_begun_anew(tmp_path: Path) -> None:
-    """Whatever is in it."""
+    """Whatever is in it; it is told, once."""
     for damage in (b"no database at all, and long enough to be looked at" * 100, b""):
         (tmp_path / DATABASE).write_bytes(damage)
         if damage:
@@ -101,7 +104,44 @@ async def test_a_damaged_file_is_begun_anew(tmp_path: Path) -> None:
         async with host(tmp_path) as made:
             made.learned.refused(ANNA, made.clock.wall())
         assert "anna" in learned_of(tmp_path, TEST)
-        assert made.complaints == []
+        (complaint,) = made.complaints
+        assert "learned.db: what was learned of recipients is forgotten: " in complaint
+
+
+async def test_a_fallen_bit_refuses_nobody_else(tmp_path: Path) -> None:
+    """Nor does it make anybody known: what is recalled was learned, and if some of it is not, that is told."""
+    async with host(tmp_path) as made:
+        for number in range(40):
+            made.learned.refused(Mailbox(f"u{number}", TEST), made.clock.wall())
+            made.learned.taken(Mailbox(f"k{number}", TEST), made.clock.wall())
+    written = learned_of(tmp_path, TEST)
+    assert len(written) == 80
+    whole, chance = (tmp_path / DATABASE).read_bytes(), random.Random(6)
+    told = 0
+    for _ in range(150):
+        place = chance.randrange(len(whole))
+        flipped = bytes([whole[place] ^ 1 << chance.randrange(8)])
+        (tmp_path / DATABASE).write_bytes(whole[:place] + flipped + whole[place + 1 :])
+        file = LearnedFile(tmp_path)
+        found = {local: verdict for portion in file.load() for (_, local), verdict in portion}
+        file.close()
+        assert found.items() <= written.items()
+        assert len(found) == 80 or file.lost
+        told += bool(file.lost)
+    assert told > 20
+
+
+async def test_a_file_of_another_version_is_begun_anew(tmp_path: Path) -> None:
+    """What it says may mean something else."""
+    async with host(tmp_path) as made:
+        made.learned.refused(ANNA, made.clock.wall())
+    with contextlib.closing(apsw.Connection(str(tmp_path / DATABASE))) as connection:
+        connection.pragma("user_version", 99)
+    async with host(tmp_path) as made:
+        await made.until(lambda: made.complaints)
+        assert "it has version 99; this restante knows 2" in made.complaints[0]
+        made.learned.refused(BERT, made.clock.wall())
+    assert learned_of(tmp_path, TEST).keys() == {"bert"}
 
 
 async def test_what_cannot_be_kept_is_complained_of_once(tmp_path: Path) -> None:

@@ -60,8 +60,10 @@ class Fetched:
 class TlsBook:
     """One open connection; open_book() makes it. Methods raise BookUnusable."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, lost: str = "") -> None:
         self._connection = connection
+        self.lost = lost
+        """Why it has begun anew, though there was one; else empty."""
 
     def policies(self) -> dict[str, Fetched]:
         """All policies by their domain; one that cannot be read is passed over."""
@@ -139,17 +141,18 @@ def open_book(data: Path) -> TlsBook:
     file = data / FILE
     try:
         try:
-            return _opened(file)
-        except (apsw.CorruptError, apsw.NotADBError):
+            is_empty = file.is_file() and file.stat().st_size == 0
+            return _opened(file, "it is empty" if is_empty else "")
+        except (apsw.CorruptError, apsw.NotADBError) as error:
             file.replace(file.with_name(FILE + ".damaged"))
             for left in ("-wal", "-shm"):
                 file.with_name(FILE + left).unlink(missing_ok=True)
-            return _opened(file)
+            return _opened(file, str(error))
     except (apsw.Error, OSError) as error:
         raise BookUnusable(f"{file}: {error}") from None
 
 
-def _opened(file: Path) -> TlsBook:
+def _opened(file: Path, lost: str) -> TlsBook:
     connection = apsw.Connection(str(file))
     try:
         file.chmod(0o600)
@@ -157,14 +160,15 @@ def _opened(file: Path) -> TlsBook:
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "normal")
         with connection:
-            if connection.pragma("user_version") != VERSION:
+            if (version := connection.pragma("user_version")) != VERSION:
+                lost = f"it has version {version}; this restante knows {VERSION}" if version else lost
                 connection.execute("DROP TABLE IF EXISTS policies; DROP TABLE IF EXISTS sessions;" + _TABLES)
                 connection.pragma("user_version", VERSION)
         _check(connection)
     except BaseException:
         connection.close()
         raise
-    return TlsBook(connection)
+    return TlsBook(connection, lost)
 
 
 def _check(connection: apsw.Connection) -> None:

@@ -2,7 +2,8 @@
 
 The times are wall times, as they were reckoned when the mail came. One is over when the host has run for as long since
 then (ages.py), or when the clock says so and has run evenly since the mail came: no jump ends it early, or late.
-Which items have a time is found by a look at all that wait at the start, and at what is new in each round.
+Which items have a time is found by a look at all that wait at the start, and at what is new in each round: greater ids,
+and messages that came in so slowly that their ids had been passed already.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 from restante.message.causes import Cause
-from restante.model import Item, ItemId, message_of
+from restante.model import MAX_ITEMS_PER_MESSAGE, Item, ItemId, MessageId, message_of
 from restante.release.expiry import Sweep
 from restante.release.retention import Moment
 from restante.spool.spool import Filter, Spool
 
 LOOKED_AT_ONCE = 2000
 ENDED_AT_ONCE = 500
+
+_Id = TypeVar("_Id", ItemId, MessageId)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,13 @@ class Deadlines:
         self._sweep = sweep
         self._times: dict[ItemId, _Time] = {}
         self._seen: ItemId | None = None
+        self._is_looking = False
+        self._late: set[MessageId] = set()
+
+    def accepted(self, message: MessageId) -> None:
+        """A message is safe. It has its id from MAIL on: greater ones may have been looked at before it came."""
+        if self._is_looking or (self._seen is not None and message <= message_of(self._seen)):
+            self._late.add(message)
 
     async def look(self, moment: Moment) -> None:
         """Sees to those whose time is over. Raises SpoolBroken."""
@@ -62,17 +73,32 @@ class Deadlines:
                 del self._times[gone]
 
     async def _find(self) -> None:
+        late = list(self._late)
+        self._is_looking = True
+        try:
+            for some in _portions(late):
+                self._note(await self._listed(some))
+            self._late.difference_update(late)
+            await self._find_new()
+        finally:
+            self._is_looking = False
+
+    async def _find_new(self) -> None:
         while True:
             items, last = await self._spool.timed(self._seen, LOOKED_AT_ONCE)
-            for item in items:
-                if (by := item.envelope.deliver_by) is not None:
-                    self._times[item.id] = _Time(by.at, item.arrived)
+            self._note(items)
             if last is None:
                 return
             self._seen = last
 
-    async def _listed(self, ids: Sequence[ItemId]) -> list[Item]:
-        found = await self._spool.listing(Filter(ids=tuple(ids), limit=len(ids)))
+    def _note(self, items: Sequence[Item]) -> None:
+        for item in items:
+            if (by := item.envelope.deliver_by) is not None:
+                self._times[item.id] = _Time(by.at, item.arrived)
+
+    async def _listed(self, ids: Sequence[ItemId] | Sequence[MessageId]) -> list[Item]:
+        most = len(ids) * MAX_ITEMS_PER_MESSAGE
+        found = await self._spool.listing(Filter(ids=tuple(ids), limit=most))
         return [item for item in found if item.is_known]
 
 
@@ -86,7 +112,7 @@ def _cause(item: Item) -> Cause | None:
     return None if item.envelope.warned else Cause.OVERDUE
 
 
-def _portions(ids: Sequence[ItemId]) -> Iterator[list[ItemId]]:
+def _portions(ids: Sequence[_Id]) -> Iterator[list[_Id]]:
     left = iter(ids)
     while some := list(islice(left, ENDED_AT_ONCE)):
         yield some

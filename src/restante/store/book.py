@@ -64,8 +64,10 @@ class Changes:
 class Book:
     """One open connection. Not for two threads at once; every method but has_changed() blocks for some time."""
 
-    def __init__(self, file: Path, connection: apsw.Connection) -> None:
+    def __init__(self, file: Path, connection: apsw.Connection, lost: str = "") -> None:
         self.file = file
+        self.lost = lost
+        """Why there is nothing in it, though there was a file; else empty."""
         self._connection = connection
         self._seen = self._data_version()
 
@@ -161,6 +163,7 @@ def open_book(data: Path, disk: Disk | None = None) -> Book:
     file, disk = data / DATABASE, disk or Disk()
     with _told(file):
         make_folders(disk, data)
+        is_empty = file.is_file() and file.stat().st_size == 0
         _make_file(disk, data, file)
         connection = apsw.Connection(str(file), vfs=disk.vfs)
     try:
@@ -169,7 +172,7 @@ def open_book(data: Path, disk: Disk | None = None) -> Book:
     except BaseException:
         connection.close()
         raise
-    return Book(file, connection)
+    return Book(file, connection, "it is empty" if is_empty else "")
 
 
 def _make_file(disk: Disk, data: Path, file: Path) -> None:

@@ -1,17 +1,19 @@
 """What this host has to know of its own past to tell the age of mail (release/ages.py): small rows by name, in a file.
 
-No acknowledged mail depends on it. A row with a wrong seal is as none, a file that is damaged is begun anew, and then
-all mail is young again; where the disk takes none, there is one in memory for as long as the process lives. Writes are
-whole: a power cut may undo the last of them.
+No acknowledged mail depends on it. Each row has a seal; a file in which anything is not as it was written is begun
+anew, and then all mail is young again. Its other rows are not kept: they might say that the host was there all the time
+and no contact came, where only the contact's row is gone. Where the disk takes none, there is one in memory for as long
+as the process lives. Writes are whole, and survive a power cut.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -23,6 +25,7 @@ VERSION = 1
 APPLICATION = 0x72737468  # "rsth"
 
 _TABLE = "CREATE TABLE rows (name TEXT PRIMARY KEY, value BLOB NOT NULL, seal BLOB NOT NULL) STRICT, WITHOUT ROWID"
+_ALL = "SELECT name, value, seal FROM rows ORDER BY name"
 _PUT = "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)"
 _SIDE_FILES = ("", "-wal", "-shm", "-journal")
 
@@ -41,24 +44,27 @@ class HistoryUnusable(RestanteError):
 class History:
     """One open connection. Not for two threads at once; every method blocks for some time."""
 
-    def __init__(self, file: Path, connection: apsw.Connection, trouble: str = "") -> None:
+    def __init__(self, file: Path, connection: apsw.Connection, *, trouble: str = "", lost: str = "") -> None:
         self._file = file
         self._connection = connection
         self.trouble = trouble
         """Why it is in memory alone; empty where it is on disk."""
+        self.lost = lost
+        """Why it has begun anew, though there was one; else empty."""
+
+    @property
+    def is_for_reading(self) -> bool:
+        """Whether the file cannot be written."""
+        return self._connection.readonly("main")
 
     def rows(self) -> dict[str, bytes]:
         """All rows that are as they were written, by name, in the order of names. Raises HistoryUnusable."""
         with _told(self._file):
-            found = self._connection.execute("SELECT name, value, seal FROM rows ORDER BY name").fetchall()
-        return {
-            name: value
-            for name, value, seal in found
-            if isinstance(name, str) and isinstance(value, bytes) and seal == _seal(name, value)
-        }
+            found: list[Any] = self._connection.execute(_ALL).fetchall()
+        return {str(row[0]): row[1] for row in found if _is_whole(row)}
 
     def change(self, put: Mapping[str, bytes], gone: Iterable[str] = ()) -> None:
-        """Writes rows and removes others, all or none. Raises HistoryUnusable."""
+        """Writes rows and removes others, all or none; they are safe when it returns. Raises HistoryUnusable."""
         with _told(self._file), self._connection:
             self._connection.executemany("DELETE FROM rows WHERE name = ?", [(name,) for name in gone])
             self._connection.executemany(_PUT, [(name, value, _seal(name, value)) for name, value in put.items()])
@@ -73,24 +79,36 @@ def open_history(data: Path, disk: Disk | None = None) -> History:
     """The history in a data folder; made where there is none, and anew where it is damaged."""
     file, disk = data / DATABASE, disk or Disk()
     try:
-        return History(file, _opened_or_made(disk, file))
-    except (OSError, apsw.Error, _OtherForm) as error:
+        history = _opened_or_made(disk, file)
+    except (OSError, apsw.Error, _NotAsWritten) as error:
         memory = apsw.Connection(":memory:")
         memory.execute(_TABLE)
-        return History(file, memory, str(error) or type(error).__name__)
+        return History(file, memory, trouble=str(error) or type(error).__name__)
+    return history if not history.is_for_reading else _in_memory(file, history)
 
 
-def _opened_or_made(disk: Disk, file: Path) -> apsw.Connection:
+def _opened_or_made(disk: Disk, file: Path) -> History:
     try:
-        return _opened(disk, file)
-    except (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError, _OtherForm):
+        is_empty = file.is_file() and file.stat().st_size == 0
+        return History(file, _opened(disk, file), lost="it is empty" if is_empty else "")
+    except (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError, _NotAsWritten) as error:
         for suffix in _SIDE_FILES:
             disk.unlink(file.with_name(DATABASE + suffix))
-        return _opened(disk, file)
+        return History(file, _opened(disk, file), lost=str(error))
 
 
-class _OtherForm(Exception):
-    """It is not a history of this version."""
+def _in_memory(file: Path, history: History) -> History:
+    """What the file tells, which cannot be written any more."""
+    memory = apsw.Connection(":memory:")
+    memory.execute(_TABLE)
+    known = History(file, memory, trouble="it is for reading alone")
+    known.change(history.rows())
+    history.close()
+    return known
+
+
+class _NotAsWritten(Exception):
+    """It is no history of this version, or not as it was written."""
 
 
 def _opened(disk: Disk, file: Path) -> apsw.Connection:
@@ -100,7 +118,7 @@ def _opened(disk: Disk, file: Path) -> apsw.Connection:
     try:
         connection.set_busy_timeout(5000)
         connection.execute("PRAGMA cell_size_check = 1")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA synchronous = EXTRA")  # less may leave half a journal, and that half a database
         if connection.execute("SELECT count(*) FROM sqlite_schema").get == 0:
             with connection:
                 connection.execute(_TABLE)
@@ -117,9 +135,16 @@ def _assert_form(connection: apsw.Connection) -> None:
     form = [connection.pragma("application_id"), connection.pragma("user_version")]
     tables = connection.execute("SELECT sql FROM sqlite_schema").fetchall()
     if (form, tables) != ([APPLICATION, VERSION], [(_TABLE,)]):
-        raise _OtherForm
-    if connection.execute("PRAGMA quick_check(1)").get != "ok":
-        raise _OtherForm
+        raise _NotAsWritten("it has another form")
+    if (found := connection.execute("PRAGMA quick_check(1)").get) != "ok":
+        raise _NotAsWritten(str(found))
+    if not all(map(_is_whole, connection.execute(_ALL))):
+        raise _NotAsWritten("a row is not as it was written")
+
+
+def _is_whole(row: Sequence[object]) -> bool:
+    name, value, seal = row
+    return isinstance(name, str) and isinstance(value, bytes) and seal == _seal(name, value)
 
 
 def _seal(name: str, value: bytes) -> bytes:

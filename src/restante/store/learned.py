@@ -2,18 +2,20 @@
 
 Written about once a second by a thread, many changes at a time; read, in a thread too, when the server has started.
 Until that is done nobody is refused by what was learned. A crash may cost the last second, and damage all of it:
-neither loses mail, so the file is not synced, and one that is damaged is begun anew.
+neither loses mail, so the file is not synced, and one that is damaged is begun anew. Each row has a seal: with a bit
+that has fallen over it would refuse somebody else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apsw
 
@@ -25,7 +27,7 @@ from restante.store.disk import Disk
 
 DATABASE = "learned.db"
 APPLICATION = 0x7273746C  # "rstl"
-VERSION = 1
+VERSION = 2
 WRITE_SECONDS = 1.0
 RECALLED_AT_ONCE = 5000
 """Rows that are taken up before all others on the loop have their turn."""
@@ -33,13 +35,13 @@ BUSY_MILLISECONDS = 5000
 
 _TABLES = """
 CREATE TABLE recipients (
-    domain TEXT NOT NULL, local TEXT NOT NULL, unknown INTEGER NOT NULL, since REAL NOT NULL,
+    domain TEXT NOT NULL, local TEXT NOT NULL, unknown INTEGER NOT NULL, since REAL NOT NULL, seal BLOB NOT NULL,
     PRIMARY KEY (domain, local)
 ) STRICT, WITHOUT ROWID"""
-_PUT = "INSERT OR REPLACE INTO recipients VALUES (?, ?, ?, ?)"
+_PUT = "INSERT OR REPLACE INTO recipients VALUES (?, ?, ?, ?, ?)"
 _FORGET = "DELETE FROM recipients WHERE domain = ? AND local = ?"
-_ALL = "SELECT domain, local, unknown, since FROM recipients ORDER BY since"
-_OF_DOMAIN = "SELECT local, unknown, since FROM recipients WHERE domain = ? ORDER BY local"
+_ALL = "SELECT domain, local, unknown, since, seal FROM recipients ORDER BY since"
+_OF_DOMAIN = "SELECT domain, local, unknown, since, seal FROM recipients WHERE domain = ? ORDER BY local"
 _TROUBLE = (apsw.Error, OSError)
 _DAMAGE = (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError)
 _T = TypeVar("_T")
@@ -48,46 +50,57 @@ _T = TypeVar("_T")
 class LearnedFile:
     """The file; all of it blocks, and raises apsw.Error or OSError. For one thread."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, disk: Disk | None = None) -> None:
         self.file = data / DATABASE
+        self.lost = ""
+        """Why all that was kept is forgotten; empty where it is not."""
+        self._disk = disk or Disk()
         self._connection: apsw.Connection | None = None
 
     def load(self) -> Iterator[list[tuple[Key, Verdict]]]:
         """All that is kept, the oldest first, in portions; the file is made where it is not, or is not sound."""
         try:
             yield from self._portions()
-        except _DAMAGE:
-            self._begin_anew()
+        except _DAMAGE as error:
+            self._begin_anew(error)
 
     def _portions(self) -> Iterator[list[tuple[Key, Verdict]]]:
         rows = self._open().execute(_ALL)
         while some := list(islice(rows, RECALLED_AT_ONCE)):
-            yield [
-                ((DomainName(str(domain)), str(local)), Verdict(bool(unknown), float(str(since))))
-                for domain, local, unknown, since in some
-            ]
+            yield [_verdict(row) for row in some]
 
     def write(self, changes: Mapping[Key, Verdict | None]) -> None:
-        """Writes what has changed, all of it or nothing."""
+        """Writes what has changed, all of it or nothing; without what was there before, where that is damaged."""
+        try:
+            self._write(changes)
+        except _DAMAGE as error:
+            self._begin_anew(error)
+            self._write(changes)
+
+    def _write(self, changes: Mapping[Key, Verdict | None]) -> None:
         connection = self._open()
         with connection:
-            put = ((*key, verdict.is_unknown, verdict.since) for key, verdict in changes.items() if verdict is not None)
+            put = (_row(key, verdict) for key, verdict in changes.items() if verdict is not None)
             connection.executemany(_PUT, put)
             connection.executemany(_FORGET, (key for key, verdict in changes.items() if verdict is None))
 
     def _open(self) -> apsw.Connection:
         if self._connection is None:
+            is_empty = self.file.is_file() and self.file.stat().st_size == 0
             try:
-                self._connection = _connect(self.file)
-            except _DAMAGE:
-                self._begin_anew()
-                self._connection = _connect(self.file)
+                self._connection = _connect(self.file, self._disk)
+            except _DAMAGE as error:
+                self._begin_anew(error)
+                self._connection = _connect(self.file, self._disk)
+            else:
+                self.lost = "it is empty" if is_empty else self.lost
         return self._connection
 
-    def _begin_anew(self) -> None:
+    def _begin_anew(self, why: Exception) -> None:
+        self.lost = str(why)
         self.close()
         for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
-            self.file.with_name(name).unlink(missing_ok=True)
+            self._disk.unlink(self.file.with_name(name))
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -96,11 +109,28 @@ class LearnedFile:
             connection.close()
 
 
-def _connect(file: Path) -> apsw.Connection:
-    disk = Disk()
+def _row(key: Key, verdict: Verdict) -> tuple[str, str, bool, float, bytes]:
+    domain, local = key
+    is_unknown, since = verdict.is_unknown, float(verdict.since)
+    return domain, local, is_unknown, since, _seal(domain, local, is_unknown, since)
+
+
+def _verdict(row: Sequence[Any]) -> tuple[Key, Verdict]:
+    """What a row says. Raises CorruptError where it is not as it was written."""
+    domain, local, is_unknown, since, seal = row
+    if not isinstance(since, float) or seal != _seal(domain, local, bool(is_unknown), since):
+        raise apsw.CorruptError("a row is not as it was written")
+    return (DomainName(domain), local), Verdict(bool(is_unknown), since)
+
+
+def _seal(domain: str, local: str, is_unknown: bool, since: float) -> bytes:
+    return blake2b(f"{domain}\0{local}\0{is_unknown:d}\0{since!r}".encode(), digest_size=8).digest()
+
+
+def _connect(file: Path, disk: Disk) -> apsw.Connection:
     with contextlib.suppress(FileExistsError):  # SQLite would make it for others to read
         disk.close(disk.create(file))
-    connection = apsw.Connection(str(file))
+    connection = apsw.Connection(str(file), vfs=disk.vfs)
     try:
         _settle_in(connection)
     except BaseException:
@@ -113,12 +143,15 @@ def _settle_in(connection: apsw.Connection) -> None:
     connection.set_busy_timeout(BUSY_MILLISECONDS)
     connection.pragma("journal_mode", "wal")
     connection.execute("PRAGMA synchronous = NORMAL")  # a crash of the machine may cost some, and damages nothing
-    if connection.pragma("user_version") != VERSION or connection.pragma("application_id") != APPLICATION:
-        with connection:
-            connection.execute("DROP TABLE IF EXISTS recipients")
-            connection.execute(_TABLES)
-            connection.execute(f"PRAGMA application_id = {APPLICATION}")
-            connection.execute(f"PRAGMA user_version = {VERSION}")
+    version = connection.pragma("user_version")
+    if (version, connection.pragma("application_id")) == (VERSION, APPLICATION):
+        return
+    if connection.execute("SELECT count(*) FROM sqlite_schema").get:
+        raise apsw.CorruptError(f"it has version {version}; this restante knows {VERSION}")
+    with connection:
+        connection.execute(_TABLES)
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def learned_of(data: Path, domain: DomainName) -> dict[str, Verdict]:
@@ -130,9 +163,8 @@ def learned_of(data: Path, domain: DomainName) -> dict[str, Verdict]:
         with contextlib.closing(apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
             connection.set_busy_timeout(BUSY_MILLISECONDS)
             connection.execute("PRAGMA query_only = 1")
-            rows = connection.execute(_OF_DOMAIN, (domain,))
-            return {str(local): Verdict(bool(unknown), float(str(since))) for local, unknown, since in rows}
-    except apsw.Error as error:
+            return {local: verdict for (_, local), verdict in map(_verdict, connection.execute(_OF_DOMAIN, (domain,)))}
+    except (apsw.Error, UnicodeDecodeError) as error:
         raise BookUnusable(file, str(error)) from None
 
 
@@ -140,7 +172,7 @@ class LearnedKeeper:
     """Sees to it that what is learned outlives this process. start() and stop() once each."""
 
     def __init__(self, learned: Learned, data: Path, clock: Clock, complain: Callable[[str], None]) -> None:
-        """`complain` is told, once for each spell of it, that nothing can be kept."""
+        """`complain` is told, once for each spell of it, that nothing can be kept, or that what was is forgotten."""
         self._learned = learned
         self._file = LearnedFile(data)
         self._clock = clock
@@ -176,6 +208,7 @@ class LearnedKeeper:
                 self._learned.recall(portion, self._clock.wall())
         except _TROUBLE as error:
             self._failed(error)
+        self._tell_what_is_lost()
 
     async def _write(self) -> None:
         changes = self._learned.take_changes()
@@ -187,10 +220,16 @@ class LearnedKeeper:
             self._failed(error)
         else:
             self._is_failing = False
+        self._tell_what_is_lost()
 
     async def _in_thread(self, do: Callable[[], _T]) -> _T:
         """One after the other, also where who asked for it was cancelled."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, do)
+
+    def _tell_what_is_lost(self) -> None:
+        lost, self._file.lost = self._file.lost, ""
+        if lost:
+            self._complain(f"{self._file.file}: what was learned of recipients is forgotten: {lost}")
 
     def _failed(self, error: Exception) -> None:
         if not self._is_failing:
