@@ -1,0 +1,280 @@
+"""What `restante init` asks, and the plan that the answers come to."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from restante.admin.protocol import USAGE
+from restante.calls.window import parse_expression
+from restante.cli.doors import CommandFailed
+from restante.cli.interview import Interview
+from restante.config import proofs, words
+from restante.directory.entries import parse_certificate
+from restante.model import HostPort
+from restante.setup.plan import (
+    SMTP_PORT,
+    OfficePart,
+    Outgoing,
+    Plan,
+    Proof,
+    Protocol,
+    Role,
+    SitePart,
+    Software,
+    call_port,
+)
+
+PROTOCOLS = (
+    (Protocol.ATRN, "the site's mail comes over the connection that the site has made: also behind a NAT"),
+    (Protocol.ETRN, "the office connects to the site, which needs an address of its own and port 25"),
+)
+PROOFS = (
+    (Proof.LOGIN, "a name and a password, over TLS"),
+    (Proof.CERTIFICATE, "a certificate, which the office knows by its fingerprint"),
+    (Proof.ADDRESS, "the site's fixed address alone (ETRN only)"),
+)
+ROLES = (
+    (Role.OFFICE, "always on, and holds mail for a site"),
+    (Role.SITE, "has its mail from an office, when it is online"),
+    (Role.BOTH, "holds mail for some, and has its own from an office"),
+)
+OUTGOING = (
+    (Outgoing.CALL, "is held until the next call"),
+    (Outgoing.NOW, "leaves at once, and is tried again while the office cannot be reached"),
+)
+SOFTWARE = (
+    (Software.RESTANTE, "restante"),
+    (Software.POSTFIX, "Postfix"),
+    (Software.EXIM, "Exim"),
+    (Software.FETCHMAIL, "fetchmail, and whatever mail server behind it"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The answers that stand on the command line; None: not there."""
+
+    role: Role | None = None
+    hostname: str | None = None
+    data: str | None = None
+    listen: Sequence[str] | None = None
+    domains: Sequence[str] | None = None
+    own_domains: Sequence[str] | None = None
+    protocol: Protocol | None = None
+    proof: Proof | None = None
+    user: str | None = None
+    own_user: str | None = None
+    certificate: str | None = None
+    site_address: str | None = None
+    smarthost: str | None = None
+    mailboxes: Sequence[str] | None = None
+    office_host: str | None = None
+    pin: str | None = None
+    schedule: str | None = None
+    link_up: bool | None = None
+    outgoing: Outgoing | None = None
+    networks: Sequence[str] | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    other: Software | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """A plan, whose passwords are still to be asked for, and what runs at the other end."""
+
+    plan: Plan
+    other: Software
+
+
+def ask(options: Options, interview: Interview, folder: Path) -> Answers:
+    """All questions; the file is for `folder`. Raises CommandFailed."""
+    if options.role is None and not interview.asks:
+        raise CommandFailed(("--office, --site or --both is needed",), USAGE)
+    role = interview.choice("--office", options.role, "What this host shall be", Role.OFFICE, ROLES)
+    office, site = role is not Role.SITE, role is not Role.OFFICE
+    if (options.tls_certificate is None) != (options.tls_key is None):
+        raise CommandFailed(("--tls-certificate and --tls-key go together",), USAGE)
+    held = _domains(interview, "--domain", options.domains, "Domains whose mail is held for a site") if office else ()
+    if office and site:
+        own = _domains(interview, "--own-domain", options.own_domains, "Domains whose mailboxes are here")
+    else:
+        own = () if office else _domains(interview, "--domain", options.domains, "Domains whose mailboxes are here")
+    hostname = interview.one(
+        *("--hostname", options.hostname, "The name of this host", words.parse_named_domain),
+        default=_hostname((*own, *held)[0], is_office=office),
+    )
+    default_data = "/var/lib/restante" if folder == Path("/etc/restante") else "data"
+    data = interview.one("--data", options.data, "Where mail is kept", _text, default=default_data)
+    protocol = interview.choice("--protocol", options.protocol, "How mail is fetched", Protocol.ATRN, PROTOCOLS)
+    proof = interview.choice("--proof", options.proof, "How the site shows who it is", Proof.LOGIN, PROOFS)
+    if proof is Proof.ADDRESS and protocol is Protocol.ATRN:
+        raise CommandFailed(("--protocol atrn takes a login or a certificate: an address proves nothing there",), USAGE)
+    default_listen = "127.0.0.1" if protocol is Protocol.ATRN and not office else _everywhere()
+    listen = interview.several("--listen", options.listen, "Addresses for SMTP, port 25", _smtp, default=default_listen)
+    other = interview.choice("--other", options.other, "What runs at the other end", Software.RESTANTE, SOFTWARE)
+    questions, pairing = _Questions(options, interview), _Pairing(protocol, proof)
+    plan = Plan(
+        hostname,
+        data,
+        listen,
+        _office(questions, held, pairing, other) if office else None,
+        _site(questions, own, pairing, is_both=office) if site else None,
+        None if options.tls_certificate is None else str(options.tls_certificate.absolute()),
+        None if options.tls_key is None else str(options.tls_key.absolute()),
+    )
+    return Answers(plan, other)
+
+
+def _domains(interview: Interview, option: str, given: Sequence[str] | None, question: str) -> tuple[str, ...]:
+    return interview.several(option, given, question, words.parse_named_domain, default=None)
+
+
+def _hostname(domain: str, *, is_office: bool) -> str:
+    """This machine's own name where it has a whole one."""
+    try:
+        name = words.parse_named_domain(socket.getfqdn().rstrip("."))
+    except ValueError:
+        name = words.parse_named_domain("localhost")
+    if "." in name and not name.startswith("localhost."):
+        return name
+    return f"{'office' if is_office else 'mail'}.{domain}"
+
+
+def _everywhere() -> str:
+    """All addresses, by the families that this machine has."""
+    return "0.0.0.0 [::]" if Path("/proc/net/if_inet6").exists() else "0.0.0.0"  # noqa: S104 - what a mail server does
+
+
+@dataclass(frozen=True, slots=True)
+class _Questions:
+    options: Options
+    interview: Interview
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairing:
+    """What an office and its site have in common."""
+
+    protocol: Protocol
+    proof: Proof
+
+    def login(self, questions: _Questions, domain: str, *, is_ours: bool) -> str | None:
+        """The site's name; None: it has none."""
+        if self.proof is Proof.ADDRESS:
+            return None
+        option, given = ("--own-user", questions.options.own_user) if is_ours else ("--user", questions.options.user)
+        question = f"The login at the office, of who reads {domain}"
+        parse = proofs.parse_login_name
+        return questions.interview.one(option, given, question, parse, default=domain.partition(".")[0])
+
+
+def _office(questions: _Questions, domains: tuple[str, ...], pairing: _Pairing, other: Software) -> OfficePart:
+    options, interview = questions.options, questions.interview
+    protocol, proof = pairing.protocol, pairing.proof
+    user = pairing.login(questions, domains[0], is_ours=False)
+    site = certificate = None
+    if proof is Proof.ADDRESS:
+        question = "The address of the site"
+        site = interview.one("--site-address", options.site_address, question, _address)
+    elif protocol is Protocol.ETRN:
+        question = "Where the site is, host or host:port (caller: at the address that it calls from)"
+        site = interview.one("--site-address", options.site_address, question, _host_or_caller, default="caller")
+    if proof is Proof.CERTIFICATE:
+        question = "The SHA-256 fingerprint of the site's certificate"
+        certificate = interview.one("--certificate", options.certificate, question, parse_certificate)
+    smarthost = None
+    if options.smarthost is not None:
+        smarthost = interview.one("--smarthost", options.smarthost, "", HostPort.parse)
+    has_secret = other is Software.FETCHMAIL and protocol is Protocol.ATRN and proof is Proof.LOGIN
+    return OfficePart(
+        domains,
+        protocol,
+        proof,
+        user=user,
+        secret_file=f"{user}.secret" if has_secret else None,
+        certificate=certificate,
+        site=site,
+        smarthost=smarthost,
+    )
+
+
+def _site(questions: _Questions, domains: tuple[str, ...], pairing: _Pairing, *, is_both: bool) -> SitePart:
+    options, interview = questions.options, questions.interview
+    protocol, proof = pairing.protocol, pairing.proof
+    user = pairing.login(questions, domains[0], is_ours=is_both)
+    users = interview.several(
+        "--mailbox", options.mailboxes, "Who has a mailbox (*: whoever is written to)", _user, default="postmaster"
+    )
+    question = "The office, host or host:port"
+    office = interview.one(
+        "--office-host", options.office_host, question, lambda text: HostPort.parse(text, call_port(protocol))
+    )
+    pin = None
+    if proof is not Proof.ADDRESS or options.pin is not None:
+        question = "The pin of the office's key, which its own init has printed (none: its certificate is trusted here)"
+        pin = interview.one("--pin", options.pin, question, _pin, default="none")
+    schedule = interview.one(
+        "--schedule", options.schedule, "When to call, as in crontab", _schedule, default="*/15 * * * *"
+    )
+    on_link_up = interview.yes(options.link_up, "Call also when a link has come up", default=True)
+    outgoing = interview.choice(
+        "--outgoing", options.outgoing, "What is written here for elsewhere", Outgoing.CALL, OUTGOING
+    )
+    networks = interview.several(
+        *("--network", options.networks, "Networks from which mail is taken for elsewhere", _network),
+        default="127.0.0.0/8 ::1/128",
+    )
+    return SitePart(domains, users, office, protocol, proof, user, pin, schedule, on_link_up, outgoing, networks)
+
+
+# forms of answers; each raises ValueError
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("nothing")
+    return text
+
+
+def _smtp(text: str) -> HostPort:
+    at = HostPort.parse(text, SMTP_PORT)
+    if at.address is None:
+        raise ValueError("an address of this host is meant")
+    return at
+
+
+def _address(text: str) -> HostPort:
+    at = HostPort.parse(text, SMTP_PORT)
+    if at.address is None:
+        raise ValueError("an address is meant: a name proves nothing")
+    return at
+
+
+def _host_or_caller(text: str) -> HostPort | None:
+    return None if text == "caller" else HostPort.parse(text, SMTP_PORT)
+
+
+def _user(text: str) -> str:
+    return text if text == "*" else words.parse_user(text)
+
+
+def _pin(text: str) -> str | None:
+    if text == "none":
+        return None
+    try:
+        return f"sha256:{proofs.parse_pin(text)}"
+    except ValueError:
+        raise ValueError(f"{proofs.PIN.allowed} is meant") from None
+
+
+def _schedule(text: str) -> str:
+    parse_expression(text)
+    return text
+
+
+def _network(text: str) -> str:
+    return str(words.parse_network(text))

@@ -1,0 +1,175 @@
+"""From the answers to files: passwords are asked for or made up, the certificate is made where there is none, all is
+written, and read again as the server would.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol as Shape
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from restante.admin.protocol import USAGE
+from restante.cli import doors, passwords
+from restante.cli.doors import CommandFailed
+from restante.cli.init_answers import Answers
+from restante.cli.init_files import CONFIG, Files, program
+from restante.model import HostPort, IPAddress
+from restante.net.networks import Networks
+from restante.net.tls import self_signed
+from restante.net.tls_layers import pin_of
+from restante.setup.configuration import configuration
+from restante.setup.hooks import Hook, hooks
+from restante.setup.plan import PASSWORD_FILE, Plan, Proof
+from restante.setup.records import tlsa_of
+from restante.setup.steps import Made, steps
+from restante.store.disk import Disk, make_folders
+
+PUBLIC, PRIVATE, PROGRAM = 0o640, 0o600, 0o755
+HOOKS = "hooks"
+_MADE_UP = 20  # letters and digits: more than 100 bits
+_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+_HIDDEN = Networks(
+    [ipaddress.ip_network(text) for text in ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16")]
+    + [ipaddress.ip_network(text) for text in ("172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7", "fe80::/10")]
+)
+"""Networks whose addresses others cannot reach."""
+_FAR = ("198.51.100.1", "2001:db8::1")
+"""Somewhere else, of each family; nothing is sent there."""
+
+
+class AskPassword(Shape):
+    """Asks for a password."""
+
+    def __call__(self, whose: str, *, may_be_new: bool) -> str | None:
+        """None: one is to be made up, which only a new one may be. Raises CommandFailed."""
+        ...
+
+
+def make(
+    answers: Answers, files: Files, ask: AskPassword, public: Sequence[str], *, force: bool, with_hooks: bool
+) -> str:
+    """Writes it all; what is left to do, in words. Raises CommandFailed, CertificateError."""
+    addresses = _given(public) if public else tuple(_seen(answers.plan.listen))
+    scripts = _hooks(answers.plan, files) if with_hooks else ()
+    secret_of = answers.plan.office.secret_file if answers.plan.office is not None else None
+    names = [f"{HOOKS}/{hook.name}" for hook in scripts] + [
+        name for name in (secret_of, _password_file(answers.plan)) if name
+    ]
+    files.refuse_existing(names, force=force)
+    files.make_folder()
+    plan, made_up = _with_passwords(answers.plan, files, ask)
+    certificate = _certificate(plan, files)
+    config = files.write(CONFIG, configuration(plan), PUBLIC)
+    for hook in scripts:
+        files.write(f"{HOOKS}/{hook.name}", hook.text, PROGRAM)
+    doors.load(config)
+    is_own = certificate is not None and plan.certificate is None
+    made = Made(
+        str(config),
+        pin=f"sha256:{pin_of(certificate)}" if certificate is not None and is_own else None,
+        fingerprint=None if certificate is None else certificate.fingerprint(hashes.SHA256()).hex(),
+        tlsa=None if certificate is None else tlsa_of(certificate),
+        addresses=addresses,
+        password=made_up,
+        run_as=files.owner,
+        hooks=scripts,
+        hooks_folder=str(files.folder / HOOKS),
+    )
+    return "\n".join(["Written:", "", *(f"    {file}" for file in files.written), "", steps(plan, made, answers.other)])
+
+
+def _password_file(plan: Plan) -> str | None:
+    return PASSWORD_FILE if plan.site is not None and plan.site.proof is Proof.LOGIN else None
+
+
+def _with_passwords(plan: Plan, files: Files, ask: AskPassword) -> tuple[Plan, str | None]:
+    """The plan with what is kept of passwords, whose files are written; and a password that was made up."""
+    made_up = None
+    if plan.office is not None and plan.office.proof is Proof.LOGIN:
+        password = ask(f"The password of {plan.office.user}", may_be_new=True)
+        if password is None:
+            password = made_up = "-".join(_chance(_MADE_UP // 4) for _ in range(4))
+        plan = replace(plan, office=replace(plan.office, password=passwords.keys_of(password)))
+    own = None
+    if plan.site is not None and plan.site.proof is Proof.LOGIN:
+        own = ask(f"The password of {plan.site.user} at {plan.site.office.host}", may_be_new=False)
+        if not own:
+            raise CommandFailed(("the password is empty",), USAGE)
+    if plan.office is not None and plan.office.secret_file is not None:
+        files.write(plan.office.secret_file, f"{secrets.token_hex(24)}\n", PRIVATE)
+    if own is not None:
+        files.write(PASSWORD_FILE, f"{own}\n", PRIVATE)
+    return plan, made_up
+
+
+def _chance(letters: int) -> str:
+    return "".join(secrets.choice(_LETTERS) for _ in range(letters))
+
+
+def _certificate(plan: Plan, files: Files) -> x509.Certificate | None:
+    """The one that this host shows, if it is of use to anybody; a self-signed one is made now, for its pin.
+
+    Raises CommandFailed, CertificateError.
+    """
+    if plan.certificate is not None:
+        return _first_in(Path(plan.certificate))
+    if plan.office is None and (plan.site is None or plan.site.proof is not Proof.CERTIFICATE):
+        return None
+    data = files.folder / plan.data
+    try:
+        was_there = data.exists()
+        make_folders(Disk(), data)
+        certificate, key, _ = self_signed(data, plan.hostname)
+        files.give(*([] if was_there else [data]), certificate, key)
+    except OSError as error:
+        raise CommandFailed((f"{data}: {error.strerror}: --data names another folder",)) from None
+    return _first_in(certificate)
+
+
+def _first_in(file: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificates(file.read_bytes())[0]
+    except OSError as error:
+        raise CommandFailed((f"{file}: {error.strerror}",)) from None
+    except ValueError as error:
+        raise CommandFailed((f"{file}: {error}",)) from None
+
+
+def _hooks(plan: Plan, files: Files) -> tuple[Hook, ...]:
+    if plan.site is None:
+        raise CommandFailed(("--hooks is for a site: an office calls nobody",), USAGE)
+    return hooks(program(), str(files.folder / CONFIG))
+
+
+def _given(public: Sequence[str]) -> tuple[IPAddress, ...]:
+    try:
+        return tuple(map(ipaddress.ip_address, public))
+    except ValueError as error:
+        raise CommandFailed((f"--public: {error}",), USAGE) from None
+
+
+def _seen(listen: Sequence[HostPort]) -> Iterator[IPAddress]:
+    """Addresses at which others may reach us: those that are listened at, or those of the routes out."""
+    named = [at.address for at in listen if at.address is not None and not at.address.is_unspecified]
+    families = {at.address.version for at in listen if at.address is not None and at.address.is_unspecified}
+    routed = [_towards(far) for far in map(ipaddress.ip_address, _FAR) if far.version in families]
+    found: dict[IPAddress, None] = dict.fromkeys([*named, *(address for address in routed if address is not None)])
+    return (address for address in found if address not in _HIDDEN)
+
+
+def _towards(far: IPAddress) -> IPAddress | None:
+    """Our address on the way there; None: there is no way."""
+    family = socket.AF_INET6 if far.version == 6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((str(far), 25))
+        except OSError:
+            return None
+        return ipaddress.ip_address(probe.getsockname()[0].partition("%")[0])
