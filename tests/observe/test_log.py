@@ -183,6 +183,19 @@ LINES: list[tuple[Fact, str]] = [
             ' recipients=2 error="HTTP status 401"'
         ),
     ),
+    (
+        facts.AlarmRaised(facts.AlarmKind.CONTACT, "test.example", "it has not called"),
+        'warning alarm alarm=contact-missed subject=test.example text="it has not called"',
+    ),
+    (
+        facts.AlarmCleared(facts.AlarmKind.DISK, "spool", "there is room"),
+        'info alarm is over alarm=disk-nearly-full subject=spool text="there is room"',
+    ),
+    (facts.AlarmsTold("mail", 2, MESSAGE, ""), "info alarms told way=mail alarms=2 id=0KWMNSNFG00"),
+    (
+        facts.AlarmsTold("webhook", 2, None, "HTTP status 500"),
+        'warning alarms not told way=webhook alarms=2 error="HTTP status 500"',
+    ),
 ]
 
 

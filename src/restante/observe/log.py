@@ -7,6 +7,7 @@ says of itself (say()) and what libraries log go through structlog. `ready` is s
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import dataclasses
@@ -14,6 +15,7 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
@@ -60,17 +62,19 @@ def configure(stream: TextIO | None = None, environ: Mapping[str, str] = os.envi
 def log_fact(fact: Fact) -> None:
     """Writes one fact's line; a listener for the feed."""
     shape = _SHAPES[type(fact)]
-    fields = [
-        (key, value if write is None else write(value))
-        for key, get, write in shape.fields
-        if (value := get(fact)) or value == 0  # what is empty is not written
-    ]
+    fields = _fields(shape, fact)
     level, event = shape.level(fact), shape.event(fact)
     if _log.render is as_text:
         line = fact_as_text(f"{level} {event}", fields)
     else:
         line = _log.render({"level": level, "event": event, **dict(fields)})
     _log.buffer.write(line + "\n")
+
+
+def words_of(fact: Fact) -> tuple[str, dict[str, object]]:
+    """What a fact's line says: its event, and its fields by their keys."""
+    shape = _SHAPES[type(fact)]
+    return shape.event(fact), dict(_fields(shape, fact))
 
 
 def say(event: str, *, level: str = "info", **fields: object) -> None:
@@ -83,11 +87,16 @@ def flush() -> None:
     _log.buffer.flush()
 
 
+def has_listener(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether systemd wants to be told."""
+    return environ.get(SOCKET_VARIABLE, "").startswith(("/", "@"))
+
+
 def notify(state: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Tells systemd `READY=1` or `STOPPING=1` (sd_notify(3)); where it did not ask, nothing happens."""
-    address = environ.get(SOCKET_VARIABLE, "")
-    if not address.startswith(("/", "@")):
+    """Tells systemd `READY=1`, `STOPPING=1` and their like (sd_notify(3)); where it did not ask, nothing happens."""
+    if not has_listener(environ):
         return
+    address = environ[SOCKET_VARIABLE]
     if address.startswith("@"):  # the abstract name space
         address = "\0" + address[1:]
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
@@ -95,7 +104,20 @@ def notify(state: str, environ: Mapping[str, str] = os.environ) -> None:
         datagrams.send(state.encode())
 
 
+def reloading() -> str:
+    """What systemd is told when the configuration is read again, and `READY=1` after it (Type=notify-reload)."""
+    return f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"
+
+
 atexit.register(flush)
+
+
+def unexpected(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """What nobody caught: it is in the log with its traceback, and the server goes on. A loop's exception handler."""
+    del loop
+    error = context.get("exception")
+    text = str(context.get("message", "unexpected"))
+    say(text, level="error", exc_info=error if isinstance(error, BaseException) else None)
 
 
 def _render(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
@@ -159,8 +181,20 @@ _EVENTS: dict[type, Callable[[Any], str]] = {
     facts.FilterFailed: lambda _: "filter fails",
     facts.RecipientsSent: lambda _: "recipients sent",
     facts.RecipientsTold: lambda fact: "recipients not told" if fact.error else "recipients told",
+    facts.AlarmRaised: lambda _: "alarm",
+    facts.AlarmCleared: lambda _: "alarm is over",
+    facts.AlarmsTold: lambda fact: "alarms not told" if fact.error else "alarms told",
 }
-_WARNS_OF_ERROR = (facts.ReleaseEnded, facts.CallEnded, facts.HookEnded, facts.RecipientsTold)
+_WARNS_OF_ERROR = (facts.ReleaseEnded, facts.CallEnded, facts.HookEnded, facts.RecipientsTold, facts.AlarmsTold)
+
+
+def _fields(shape: _Shape, fact: Fact) -> list[tuple[str, object]]:
+    """What is empty is not written."""
+    return [
+        (key, value if write is None else write(value))
+        for key, get, write in shape.fields
+        if (value := get(fact)) or value == 0
+    ]
 
 
 def _level(kind: type) -> Callable[[Any], str]:
@@ -179,6 +213,7 @@ def _level(kind: type) -> Callable[[Any], str]:
         facts.SpoolMended: "warning",
         facts.FilterPassedOver: "warning",
         facts.FilterFailed: "warning",
+        facts.AlarmRaised: "warning",
     }.get(kind, "info")
     return lambda _: level
 
