@@ -11,6 +11,7 @@ from tests.calls.played import TEST, etrn, eventually
 
 from restante.admin import protocol as p
 from restante.admin.listing import HEADERS_LIMIT, RECIPIENTS_LISTED
+from restante.admin.steering import NotYours
 from restante.facts import ItemChanged
 from restante.model import (
     ItemId,
@@ -408,3 +409,81 @@ async def test_reload_gives_the_problems(tmp_path: Path, problems: tuple[str, ..
     async with desk(tmp_path) as office:
         office.problems = problems
         assert await office.ask(p.Reload()) == p.ReloadAnswer(problems)
+
+
+# for somebody else than the operator
+
+
+async def test_a_user_sees_and_changes_what_is_of_his_domains(tmp_path: Path) -> None:
+    """What is of others is not there for him: named by its id, chosen, or as the other item of his message."""
+    async with desk(tmp_path) as office:
+        message = await office.mail("anna@test.example", "x@fast.example")
+        other = await office.mail("x@fast.example")
+        user = office.steering.for_user("192.0.2.1 user:test", frozenset({TEST}))
+        answer = await user.answer(p.Queue())
+        assert isinstance(answer, p.QueueAnswer)
+        assert [item.id for item in answer.items] == [first(message)]
+        shown = await user.answer(p.Show(write_message_id(message)))
+        assert isinstance(shown, p.ShowAnswer)
+        assert [item.item.domain for item in shown.items] == ["test.example"]
+        assert isinstance(await user.answer(p.Show(first(other))), p.Failed)
+        frozen = await user.answer(p.Freeze((first(other), write_message_id(message))))
+        assert frozen == p.ChangeAnswer((first(message),), unknown=(first(other),))
+        removed = await user.answer(p.Remove(all=True))
+        assert removed == p.ChangeAnswer((first(message),))
+        assert await states(office) == [ItemState.WAITING, ItemState.WAITING]
+        assert {change.by for change in changes(office)} == {"192.0.2.1 user:test"}
+
+
+async def test_a_user_without_domains_sees_nothing(tmp_path: Path) -> None:
+    """No domains are not all domains."""
+    async with desk(tmp_path) as office:
+        await office.mail()
+        user = office.steering.for_user("192.0.2.1 user:none", frozenset())
+        answer = await user.answer(p.Queue())
+        assert isinstance(answer, p.QueueAnswer)
+        assert answer.items == ()
+        assert await user.answer(p.Remove(all=True)) == p.ChangeAnswer(())
+        domains = await user.answer(p.Domains())
+        assert isinstance(domains, p.DomainsAnswer)
+        assert domains.domains == ()
+
+
+async def test_what_is_of_the_whole_host_is_for_administrators(tmp_path: Path) -> None:
+    """Its status, its calls, its configuration, mail for elsewhere."""
+    async with desk(tmp_path) as office:
+        await office.mail()
+        user = office.steering.for_user("192.0.2.1 user:test", frozenset({TEST}))
+        for request in (p.Status(), p.Reload(), p.Redirect(all=True, where="x@fast.example")):
+            with pytest.raises(NotYours):
+                await user.answer(request)
+        for begin in (
+            lambda: user.begin_call(p.Call("office")),
+            lambda: user.begin_release(p.Release("fast.example")),
+            lambda: user.begin_release(p.Release("caller.example")),
+            lambda: user.begin_release(p.Release(TEST, "192.0.2.99")),
+            user.calls,
+        ):
+            with pytest.raises(NotYours):
+                begin()
+        assert user.begin_release(p.Release(TEST)).view.requester == "192.0.2.1 user:test"
+
+
+async def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
+    """And tells what would be tried, with what is known to prevent it."""
+    async with desk(tmp_path) as office:
+        messages = [await office.mail() for _ in range(3)]
+        await office.spool.freeze([item_id(messages[0], 1)])
+        await office.spool.lend([item_id(messages[1], 1)])
+        before = await office.spool.listing(Filter())
+        answer = await office.ask(p.Freeze(all=True, dry_run=True))
+        assert answer == p.ChangeAnswer(
+            (first(messages[2]),),
+            (first(messages[0]),),
+            (p.Unchanged(first(messages[1]), "is on its way; it is frozen if it comes back"),),
+        )
+        bounced = await office.ask(p.Bounce(all=True, dry_run=True))
+        assert isinstance(bounced, p.ChangeAnswer)
+        assert bounced.changed == (first(messages[0]), first(messages[2]))
+        assert await office.spool.listing(Filter()) == before
+        office.spool.give_back([item_id(messages[1], 1)])

@@ -1,7 +1,9 @@
 """An office with its API on a real socket of loopback, and clients: one of HTTP, and one that writes octets.
 
-Two users: `test`, whose domains are test.example, listed.example (with a list in the configuration), other.example,
-which has no entry of its own, and localtest.example, which has its mailboxes here; and `stranger`.
+Three users: `test`, whose domains are test.example, listed.example (with a list in the configuration), other.example,
+which has no entry of its own, localtest.example, which has its mailboxes here, and sends.example, which it only sends
+from; `stranger`, whose is theirs.example; and `root`, an administrator. Its spool and releases are real, the carrier is
+a script. A call is configured, to an office at which nobody answers.
 """
 
 from __future__ import annotations
@@ -15,18 +17,32 @@ from pathlib import Path
 
 import httpx2
 from argon2 import PasswordHasher
+from tests.admin.desk import ScriptedCarrier
+from tests.calls.played import REFUSES, Feed, PlayedOffices, means
 from tests.stories.ports import free_port
 
+from restante.admin.steering import Process, Steering
+from restante.calls.schedule import Caller
 from restante.clock import SystemClock
-from restante.config.build import directory_of
+from restante.config.build import directory_of, plans_of
+from restante.config.kept import KeptReader
 from restante.config.load import load
 from restante.config.settings import Settings
+from restante.directory.entries import Directory, Entry
 from restante.facts import Fact
 from restante.logins.check import Logins
 from restante.logins.guesses import GuessLimits
+from restante.model import DomainName, Envelope, HostPort, Mailbox, MessageId, Recipient
 from restante.net.door import Door, Rules
 from restante.net.renewal import Renewed, ServerFiles
 from restante.net.tls import Pair, ServerContext
+from restante.observe.feed import FactFeed
+from restante.observe.observing import ObserveMeans, Observing
+from restante.observe.telling import AlarmRules
+from restante.release.requests import Releases
+from restante.spool.spool import Arrival, Spool
+from restante.store.book import open_book
+from restante.store.sqlite import open_spool
 from restante.web.web import Web, WebMeans
 
 PASSWORD = "tanstaaf"
@@ -50,13 +66,24 @@ next_hop = "192.0.2.26"
 [domains."localtest.example"]
 action = "deliver"
 users = ["anna"]
+[domains."sends.example"]
+action = "relay"
+next_hop = "192.0.2.28"
+[calls.office]
+host = "127.0.0.1:9"
+domains = ["localtest.example"]
+schedule = "0 3 * * *"
+window = "1s"
 [domains."*"]
 action = "hold"
 next_hop = "192.0.2.27"
 """
-OWN = ("test.example", "listed.example", "other.example", "localtest.example")
+OWN = ("test.example", "listed.example", "other.example", "localtest.example", "sends.example")
+CONTENT = b"Subject: Fuel\r\nFrom: carla@far.example\r\n\r\nTwo barrels.\r\n"
 PATH = "/api/domains/test.example/recipients"
 LOGIN = ("test", PASSWORD)
+STRANGER = ("stranger", PASSWORD)
+ROOT = ("root", PASSWORD)
 
 
 @dataclass
@@ -64,9 +91,36 @@ class Office:
     """The office as it runs."""
 
     folder: Path
-    web: Web
     settings: Settings
+    spool: Spool
+    feed: FactFeed = field(default_factory=FactFeed)
     facts: list[Fact] = field(default_factory=list)
+    carrier: ScriptedCarrier = field(default_factory=ScriptedCarrier)
+    clock: SystemClock = field(default_factory=SystemClock)
+    totals: dict[tuple[str, ...], float] = field(default_factory=dict)
+
+    web: Web = field(init=False)
+    directory: Directory = field(init=False)
+    releases: Releases = field(init=False)
+    caller: Caller = field(init=False)
+    observing: Observing = field(init=False)
+    is_stopping: bool = False
+
+    def read_store(self) -> None:
+        """What the store has is in force, as a running server would see within a second."""
+        with contextlib.closing(open_book(self.data)) as book:
+            self.directory = directory_of(self.settings, KeptReader(book, self.folder).read())
+
+    async def mail(self, *recipients: str, sender: str = "carla@far.example", content: bytes = CONTENT) -> MessageId:
+        """A message for recipients of any domains, accepted an hour ago."""
+        mailboxes = [Mailbox.parse(recipient) for recipient in recipients or ("anna@test.example",)]
+        envelopes = [
+            (domain, Envelope(Mailbox.parse(sender), tuple(Recipient(m) for m in mailboxes if m.domain == domain)))
+            for domain in dict.fromkeys(mailbox.domain for mailbox in mailboxes)
+        ]
+        message = self.spool.new_id()
+        await self.spool.accept(Arrival(message, content, len(content), envelopes, self.clock.wall() - 3600))
+        return message
 
     @property
     def address(self) -> str:
@@ -106,6 +160,7 @@ def settings_of(folder: Path, admin: str | None = None) -> Settings:
         f'[users.{name}]\npassword = "{HASH}"\ndomains = {list(domains)}\n'
         for name, domains in (("test", OWN), ("stranger", ("theirs.example",)))
     )
+    users += f'[users.root]\npassword = "{HASH}"\nadmin = true\n'
     admin = f'address = "127.0.0.1:{free_port()}"' if admin is None else admin
     (folder / "listed.txt").write_text("bert@listed.example\n")
     (folder / "restante.toml").write_text(f"{CONFIG}{users}" + (f"[admin]\n{admin}\n" if admin else ""))
@@ -119,33 +174,89 @@ async def serving(
     """An office, with the certificate of a pair."""
     settings = settings_of(folder, admin)
     settings.data.mkdir(exist_ok=True)
-    directory = directory_of(settings)
-    clock = SystemClock()
-    logins = Logins(lambda: directory, clock, b"k" * 32, limits or GuessLimits())
-    facts: list[Fact] = []
+    spool = await open_spool(settings.data / "spool")
+    office = Office(folder, settings, spool)
+    office.directory = directory_of(settings)
+    office.feed.subscribe(office.facts.append)
+    clock = office.clock
+    logins = Logins(lambda: office.directory, clock, b"k" * 32, limits or GuessLimits())
     tls = Renewed(ServerFiles(pair.certificate, pair.key), no_complaint) if pair is not None else None
 
     def context() -> ServerContext:
         assert tls is not None, "no certificate"
         return tls.context()
 
-    means = WebMeans(
-        settings=lambda: office.settings,
-        directory=lambda: directory,
-        logins=lambda: logins,
-        announce=facts.append,
+    def carry(entry: Entry, destination: DomainName | None, to: HostPort | None) -> ScriptedCarrier:
+        del entry, destination
+        office.carrier.to = to
+        return office.carrier
+
+    office.releases = Releases(
+        spool=spool,
+        directory=lambda: office.directory,
+        carriers=carry,
+        announce=office.feed.announce,
         clock=clock,
-        door=Door(Rules()),
-        tls=context,
+        hostname="office.example",
     )
-    office = Office(folder, Web(means), settings, facts)
+    calls = means(PlayedOffices(REFUSES), clock, Feed())
+    office.caller = Caller(plans_of(settings, office.directory), calls)
+    steering = Steering(
+        spool=spool,
+        directory=lambda: office.directory,
+        releases=office.releases,
+        caller=office.caller,
+        reload=None,
+        clock=clock,
+        announce=office.feed.announce,
+        process=lambda: Process(clock.wall() - 60),
+        last_contact={"test.example": 1_000_000.0}.get,
+    )
+    office.observing = Observing(office.feed.announce, clock)
+    office.feed.subscribe(office.observing.heard)
+    office.observing.start(
+        ObserveMeans(
+            spool=spool,
+            directory=lambda: office.directory,
+            rules=AlarmRules,
+            arrived=office.releases.arrived,
+            releases=office.releases.counts,
+            connections=lambda: 1,
+            sessions=lambda: 0,
+            certificate=lambda: None,
+            is_stopping=lambda: office.is_stopping,
+            rows={},
+            remember=lambda _put, _gone: None,
+        )
+    )
+    office.web = Web(
+        WebMeans(
+            settings=lambda: office.settings,
+            directory=lambda: office.directory,
+            logins=lambda: logins,
+            announce=office.feed.announce,
+            clock=clock,
+            door=Door(Rules()),
+            tls=context,
+            folder=folder,
+            steering=lambda: steering,
+            subscribe=office.feed.subscribe,
+            totals=lambda: office.totals,
+            observing=office.observing,
+        )
+    )
     try:
         async with office.web.changing(settings):
             pass
         yield office
     finally:
+        office.carrier.open.set()
         await office.web.close_door()
         await office.web.end(5)
+        await office.caller.stop(1)
+        await office.releases.stop(1)
+        await office.observing.stop()
+        await spool.close()
         logins.close()
 
 

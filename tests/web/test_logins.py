@@ -17,7 +17,9 @@ from restante.logins.guesses import GuessLimits
 from restante.web.logins import CHALLENGE, Porter
 from restante.web.problems import Problem
 
-NOBODY = b'{"title": "Unauthorized", "status": 401, "detail": "a user of this host and the password, please"}'
+NOBODY = (
+    b'{"title": "Unauthorized", "status": 401, "detail": "a user of this host and the password, or a token, please"}'
+)
 
 
 def basic(text: str) -> str:

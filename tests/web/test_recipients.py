@@ -218,6 +218,6 @@ async def test_the_api_describes_itself(tmp_path: Path) -> None:
         put = described["paths"]["/api/domains/{domain}/recipients"]["put"]
         assert set(put["responses"]) >= {"200", "401", "404", "409", "413", "422", "429"}
         assert "application/problem+json" in put["responses"]["422"]["content"]
-        assert put["security"] == [{"HTTPBasic": []}]
+        assert put["security"] == [{"HTTPBasic": []}, {"HTTPBearer": []}]
         for page in ("/docs", "/redoc", "/docs/oauth2-redirect"):
             assert (await client.get(page)).status_code == 404

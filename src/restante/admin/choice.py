@@ -71,6 +71,11 @@ class Choice:
         """What of it the spool looks for by itself; the rest is asked of each item, by wants()."""
         return Filter(domains=self.domains, state=self.state, limit=p.PAGE)
 
+    @property
+    def is_all_by_filter(self) -> bool:
+        """Whether that leaves nothing to be asked."""
+        return all(one is None for one in (self.sender, self.recipient, self.older, self.larger))
+
     def wants(self, item: Item, now: float) -> bool:
         """Whether an item that the filter has let through is meant, at that wall time."""
         if self.older is not None and now - item.arrived <= self.older:

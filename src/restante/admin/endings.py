@@ -50,9 +50,17 @@ class Returning:
     """Sends items back, each with a notice that has `text`; one whose sender is to be told nothing just ends."""
 
     def __init__(
-        self, spool: Spool, directory: Callable[[], Directory], announce: Announce, clock: Clock, *, text: str = ""
+        self,
+        spool: Spool,
+        directory: Callable[[], Directory],
+        announce: Announce,
+        clock: Clock,
+        *,
+        text: str = "",
+        by: str = "",
     ) -> None:
         self._spool = spool
+        self._by = by
         self._announce = announce
         self._clock = clock
         self._text = text
@@ -104,7 +112,8 @@ class Returning:
     def _tell(self, item: Item, report: Arrival | None) -> None:
         sender = write_path(item.envelope.reverse_path)
         dsn = None if report is None else report.id
-        self._announce(ItemReturned(item.id, item.domain, sender, len(item.envelope.recipients), self._text, dsn))
+        recipients = len(item.envelope.recipients)
+        self._announce(ItemReturned(item.id, item.domain, sender, recipients, self._text, dsn, self._by))
 
 
 class Redirecting:
@@ -113,15 +122,14 @@ class Redirecting:
     Raises NowhereElse where nothing can be sent there, AddressError.
     """
 
-    def __init__(self, spool: Spool, directory: Directory, announce: Announce, where: str) -> None:
+    def __init__(self, spool: Spool, directory: Directory, announce: Announce, where: str, *, by: str = "") -> None:
         self._spool = spool
+        self._by = by
         self._directory = directory
         self._announce = announce
-        is_address = "@" in where[1:]
-        self._mailbox = Mailbox.parse(where) if is_address else None
-        self._domain = self._mailbox.domain if self._mailbox is not None else parse_domain(where.removeprefix("@"))
+        self._mailbox, self._domain = parse_target(where)
         refusal = self._refusal(self._mailbox or Mailbox("postmaster", self._domain))
-        if refusal is not None and (is_address or not isinstance(refusal, UnknownUser)):
+        if refusal is not None and (self._mailbox is not None or not isinstance(refusal, UnknownUser)):
             raise NowhereElse(f"{where}: {_why(refusal)}")
 
     def _refusal(self, mailbox: Mailbox) -> Refusal | None:
@@ -146,7 +154,8 @@ class Redirecting:
             finally:
                 self._spool.give_back(list(kept))
             for item, envelope in written:
-                self._announce(ItemRedirected(item.id, item.domain, _names(item.envelope), _names(envelope)))
+                before, after = _names(item.envelope), _names(envelope)
+                self._announce(ItemRedirected(item.id, item.domain, before, after, self._by))
             redirected += [item.id for item, _ in written]
         return Done(redirected, reasons, (self._domain,) if redirected else ())
 
@@ -162,6 +171,12 @@ class Redirecting:
                 return f"{mailbox}: {_why(refusal)}"
             recipients.setdefault(mailbox.local, Recipient(mailbox, recipient.notify, _original(recipient)))
         return structs.replace(envelope, recipients=tuple(recipients.values()), since=since)
+
+
+def parse_target(where: str) -> tuple[Mailbox | None, DomainName]:
+    """Where mail is sent: one address, or None for the same local parts; and its domain. Raises AddressError."""
+    mailbox = Mailbox.parse(where) if "@" in where[1:] else None
+    return mailbox, mailbox.domain if mailbox is not None else parse_domain(where.removeprefix("@"))
 
 
 def _original(recipient: Recipient) -> str | None:

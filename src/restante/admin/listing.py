@@ -31,17 +31,18 @@ async def domain_rows(
     wanted = itertools.islice(names, MAX_DOMAINS)
     rows: list[DomainStatus] = []
     while portion := list(itertools.islice(wanted, DOMAINS_A_TURN)):
-        rows += [_domain_row(directory, DomainName(name), waiting, stopped) for name in portion]
+        rows += [domain_row(directory, DomainName(name), waiting, stopped) for name in portion]
         await asyncio.sleep(0)
     return tuple(rows), sum(1 for _ in names)
 
 
-def _domain_row(
+def domain_row(
     directory: Directory,
     name: DomainName,
     waiting: Mapping[DomainName, Waiting],
     stopped: Mapping[DomainName, Waiting],
 ) -> DomainStatus:
+    """What is done with a domain's mail, and what waits for it."""
     entry: Entry | None = directory.entry_for(name)
     next_hop = str(entry.next_hop) if isinstance(entry, Held | Relayed) else ""
     action = _ACTIONS[type(entry)] if entry is not None else ""

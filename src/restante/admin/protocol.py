@@ -58,6 +58,17 @@ class Queue(Chosen, frozen=True, tag="queue"):
     state: ItemState | None = None
     limit: int = PAGE
     after: str | None = None
+    look: int | None = None
+    """At so many items it looks at the most; then the page may have fewer than `limit`, and there may be more."""
+
+
+class Domains(Request, frozen=True, tag="domains"):
+    """What waits for whom: all domains in order of names, or a page of them, or one; `waiting`: those with mail."""
+
+    after: str = ""
+    limit: int = PAGE
+    only: str | None = None
+    waiting: bool = False
 
 
 class Show(Request, frozen=True, tag="show"):
@@ -73,6 +84,8 @@ class Change(Chosen, frozen=True):
     domain: str | None = None
     state: ItemState | None = None
     all: bool = False
+    dry_run: bool = False
+    """Nothing is done; the answer tells what would be tried."""
 
 
 class Freeze(Change, frozen=True, tag="freeze"):
@@ -119,7 +132,7 @@ class Reload(Request, frozen=True, tag="reload"):
 
 
 AnyChange = Freeze | Thaw | Remove | Bounce | Redirect
-AnyRequest = Status | Queue | Show | AnyChange | Release | Call | Reload
+AnyRequest = Status | Domains | Queue | Show | AnyChange | Release | Call | Reload
 
 
 class Answer(Struct, frozen=True, tag_field="answer", forbid_unknown_fields=False):
@@ -158,6 +171,10 @@ class DomainStatus(Struct, frozen=True, gc=False):
     octets: int = 0
     oldest: float | None = None
     quota: QuotaUse | None = None
+    last_contact: float | None = None
+    """When a release last reached the next hop of a held domain."""
+    next_contact: float | None = None
+    """When the next one is expected, where the configuration says so (`contact`)."""
 
 
 class CallStatus(Struct, frozen=True):
@@ -185,6 +202,14 @@ class StatusAnswer(Answer, frozen=True, tag="status"):
     """Items that do not wait: an operator's stop, damage. They are not counted in `domains`."""
     releases: tuple[ReleaseView, ...] = ()
     calls: tuple[CallStatus, ...] = ()
+
+
+class DomainsAnswer(Answer, frozen=True, tag="domains"):
+    """A page of domains, in order of names; `after` asks for the next one, None where there is none."""
+
+    domains: tuple[DomainStatus, ...]
+    now: float
+    after: str | None = None
 
 
 class QueueItem(Struct, frozen=True):
@@ -309,7 +334,17 @@ class ReloadAnswer(Answer, frozen=True, tag="reload"):
         return USAGE if self.problems else DONE
 
 
-AnyAnswer = Failed | StatusAnswer | QueueAnswer | ShowAnswer | ChangeAnswer | ReleaseAnswer | CallAnswer | ReloadAnswer
+AnyAnswer = (
+    Failed
+    | StatusAnswer
+    | DomainsAnswer
+    | QueueAnswer
+    | ShowAnswer
+    | ChangeAnswer
+    | ReleaseAnswer
+    | CallAnswer
+    | ReloadAnswer
+)
 
 _encoder = msgspec.json.Encoder()
 _requests: msgspec.json.Decoder[AnyRequest] = msgspec.json.Decoder(AnyRequest)

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+import copy
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TypeVar
 
 from restante.admin import protocol as p
 from restante.admin.choice import Choice, NotChosen, choice_of
-from restante.admin.endings import Done, Redirecting, Returning
+from restante.admin.domains import Amount, DomainPages, LastContact, rows_of
+from restante.admin.endings import Done, Redirecting, Returning, parse_target
+from restante.admin.left import WANTED, tried, unchanged
 from restante.admin.listing import domain_rows, header_section, queue_item, quota_use, shown_item
+from restante.admin.seen import Seen
 from restante.calls.schedule import Caller, NoSuchCall
 from restante.clock import Clock
-from restante.directory.entries import EVERY_OTHER, Directory
+from restante.directory.entries import EVERY_OTHER, Directory, Held
 from restante.errors import RestanteError
 from restante.facts import Announce, ItemChanged
 from restante.model import (
@@ -38,28 +42,18 @@ from restante.model import (
     parse_id,
     write_item_id,
 )
-from restante.release.requests import Releases
+from restante.release.requests import OPERATOR, Releases
 from restante.smtp.address import AddressError, parse_domain
-from restante.spool.spool import ContentDamage, Filter, Spool
+from restante.spool.spool import ContentDamage, Spool
 
 View = TypeVar("View", ReleaseView, CallView)
 
 PROGRESS_SECONDS = 0.2
 """Between two answers of a release or a call that is waited for."""
-IDS_AT_ONCE = 500
-_WANTED = {"freeze": ItemState.FROZEN, "thaw": ItemState.WAITING}
-_WHY_NOT = {
-    ("freeze", ItemState.CLAIMED): "is on its way; it is frozen if it comes back",
-    ("remove", ItemState.CLAIMED): "is on its way",
-    ("thaw", ItemState.CLAIMED): "is on its way",
-    ("bounce", ItemState.CLAIMED): "is on its way",
-    ("redirect", ItemState.CLAIMED): "is on its way",
-    ("freeze", ItemState.QUARANTINED): "is quarantined: it is damaged",
-    ("thaw", ItemState.QUARANTINED): "is quarantined: it is damaged",
-    ("bounce", ItemState.QUARANTINED): "is quarantined: it is damaged",
-    ("redirect", ItemState.QUARANTINED): "is quarantined: it is damaged",
-}
-_MEANWHILE = "was taken up or removed meanwhile"
+
+
+class NotYours(RestanteError):
+    """Only the operator may do that, or an administrator. Trying again does not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +66,10 @@ class Process:
 
 
 class Steering:
-    """Does what is asked. Without a running server `releases`, `caller`, `reload` and `process` are None."""
+    """Does what is asked, for the operator; for_user() gives one for somebody else.
+
+    Without a running server `releases`, `caller`, `reload` and `process` are None. `last_contact`: see Upkeep.
+    """
 
     def __init__(
         self,
@@ -85,6 +82,7 @@ class Steering:
         clock: Clock,
         announce: Announce,
         process: Callable[[], Process] | None,
+        last_contact: LastContact = lambda _: None,
     ) -> None:
         self._spool = spool
         self._directory = directory
@@ -94,6 +92,19 @@ class Steering:
         self._clock = clock
         self._announce = announce
         self._process = process
+        self._last_contact = last_contact
+        self._pages_of_domains = DomainPages()
+        self._seen = Seen(spool, clock)
+        self._by = ""
+
+    def for_user(self, by: str, within: frozenset[DomainName] | None) -> Steering:
+        """The same for a user, whom the log will name: who sees and changes what is of these domains, or of all.
+
+        What is of others is for him as if it were not there; what concerns the whole host raises NotYours.
+        """
+        other = copy.copy(self)
+        other._by, other._seen = by, Seen(self._spool, self._clock, within)  # noqa: SLF001 - its own class
+        return other
 
     async def answers(self, request: p.AnyRequest) -> AsyncGenerator[p.AnyAnswer, None]:
         """What is asked, done: one answer, or several until what was waited for has ended."""
@@ -105,16 +116,20 @@ class Steering:
                         async for answer in series:
                             yield answer
                 case _:
-                    yield await self._answer(request)
+                    yield await self.answer(request)
         except (IdError, AddressError, NextHopError, NotChosen) as error:
             yield p.Failed((str(error),), p.USAGE)
         except RestanteError as error:
             yield p.Failed((str(error),))
 
-    async def _answer(self, request: p.Status | p.Queue | p.Show | p.AnyChange | p.Reload) -> p.AnyAnswer:
+    async def answer(self, request: p.Status | p.Domains | p.Queue | p.Show | p.AnyChange | p.Reload) -> p.AnyAnswer:
+        """The one answer to what is not waited for. Raises IdError, AddressError, RestanteError."""
         match request:
             case p.Status():
+                self._check_all_are_meant()
                 return await self._status_answer()
+            case p.Domains():
+                return await self._domains(request)
             case p.Queue():
                 return await self._queue(request)
             case p.Show():
@@ -126,15 +141,54 @@ class Steering:
             case p.Remove():
                 return await self._change(request, "remove", self._by_ids("remove", self._spool.remove))
             case p.Bounce():
-                back = Returning(self._spool, self._directory, self._announce, self._clock, text=request.text)
+                back = Returning(
+                    self._spool, self._directory, self._announce, self._clock, text=request.text, by=self._by
+                )
                 return await self._change(request, "bounce", back)
             case p.Redirect():
-                aside = Redirecting(self._spool, self._directory(), self._announce, request.where)
+                if self._seen.within is not None and parse_target(request.where)[1] not in self._seen.within:
+                    raise NotYours("mail can be sent to your own domains")
+                aside = Redirecting(self._spool, self._directory(), self._announce, request.where, by=self._by)
                 return await self._change(request, "redirect", aside)
             case p.Reload():
+                self._check_all_are_meant()
                 return p.Failed((p.NO_SERVER,)) if self._reload is None else p.ReloadAnswer(await self._reload())
 
+    def _check_all_are_meant(self) -> None:
+        """What is of the whole host is not for who has a part of it. Raises NotYours."""
+        if self._seen.within is not None:
+            raise NotYours("that is for administrators")
+
     # looking
+
+    async def _domains(self, request: p.Domains) -> p.DomainsAnswer:
+        limit = max(1, min(request.limit, p.PAGE))
+        directory, waiting = self._directory(), self._spool.domains()
+        if request.only is not None:
+            is_seen = self._seen.within is None or request.only in self._seen.within
+            is_there = directory.entry_for(DomainName(request.only)) is not None or request.only in waiting
+            names = [request.only] if is_seen and is_there else []
+        else:
+            names = self._pages_of_domains.names(
+                directory, waiting, request.after, limit + 1, within=self._seen.within, with_mail=request.waiting
+            )
+        after = names[limit - 1] if len(names) > limit else None
+        kept = await self._spool.stopped_domains()
+        rows = rows_of(names[:limit], directory, waiting, kept, last_contact=self._last_contact, clock=self._clock)
+        return p.DomainsAnswer(rows, self._clock.wall(), after)
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether nothing of this host is kept from who asks."""
+        return self._seen.within is None
+
+    async def amounts(self) -> tuple[Amount, Amount]:
+        """How much waits, and how much is stopped, of the domains that may be seen."""
+        stopped = await self._spool.stopped_domains()
+        if self._seen.within is None:
+            return Amount.of(self._spool.domains().values()), Amount.of(stopped.values())
+        waiting = map(self._spool.waiting, self._seen.within)
+        return Amount.of(waiting), Amount.of(stopped[name] for name in self._seen.within if name in stopped)
 
     async def _status_answer(self) -> p.StatusAnswer:
         state = self._process() if self._process is not None else None
@@ -153,9 +207,24 @@ class Steering:
             domains_left_out=left_out,
             frozen=stopped.get(ItemState.FROZEN, 0),
             quarantined=stopped.get(ItemState.QUARANTINED, 0),
-            releases=tuple(self._releases.views()) if self._releases is not None else (),
-            calls=tuple(self._calls(self._caller)) if self._caller is not None else (),
+            releases=self.releases(),
+            calls=self.calls(),
         )
+
+    def releases(self) -> tuple[ReleaseView, ...]:
+        """What runs, what waits to, and what has ended, newest first."""
+        views = self._releases.views() if self._releases is not None else ()
+        return tuple(view for view in views if self._seen.within is None or view.domain in self._seen.within)
+
+    def calls(self) -> tuple[p.CallStatus, ...]:
+        """Every configured call. Raises NotYours."""
+        self._check_all_are_meant()
+        return tuple(self._calls(self._caller)) if self._caller is not None else ()
+
+    def past_calls(self, name: str) -> tuple[CallView, ...]:
+        """How the last calls of a name have ended, the newest first. Raises NotYours."""
+        self._check_all_are_meant()
+        return self._caller.past(name) if self._caller is not None else ()
 
     def _calls(self, caller: Caller) -> Iterable[p.CallStatus]:
         for view in caller.views():
@@ -169,14 +238,22 @@ class Steering:
         choice, now = Choice.of(request, request.domains, request.state), self._clock.wall()
         ids, last = tuple(map(parse_id, request.ids)), _cursor(request.after)
         items: list[Item] = []
-        async for page in self._pages(replace(choice.filter, ids=ids, after=last)):
+        looked, after = 0, None
+        filtered = replace(choice.filter, ids=ids, after=last)
+        filtered = replace(filtered, limit=limit) if choice.is_all_by_filter else filtered
+        async for page in self._seen.pages(filtered):
             items += [item for item in page if choice.wants(item, now)]
+            looked += len(page)
             if len(items) >= limit:
+                after = items[limit - 1].id
+            elif request.look is not None and looked >= request.look and len(page) == filtered.limit:
+                after = page[-1].id
+            if after is not None:
                 break
-        items, is_cut = items[:limit], len(items) >= limit
-        after = write_item_id(items[-1].id) if is_cut else None
+        items = items[:limit]
         quotas = await self._quotas({item.domain for item in items if item.is_known})
-        return p.QueueAnswer(tuple(map(queue_item, items)), self._clock.wall(), after, quotas)
+        cursor = None if after is None else write_item_id(after)
+        return p.QueueAnswer(tuple(map(queue_item, items)), self._clock.wall(), cursor, quotas)
 
     async def _quotas(self, domains: Iterable[DomainName]) -> dict[str, p.QuotaUse]:
         directory, kept = self._directory(), await self._spool.stopped_domains()
@@ -186,7 +263,7 @@ class Steering:
     async def _show(self, request: p.Show) -> p.AnyAnswer:
         identifier = _id(request.id)
         named = [identifier] if identifier is not None else []
-        items = [item async for page in self._named(named) for item in page]
+        items = [item async for page in self._seen.named(named) for item in page]
         if not items:
             return p.Failed((f"{request.id}: no such message or item",))
         damage, headers, cut = "", b"", False
@@ -209,19 +286,19 @@ class Steering:
         others: list[Item] = []
         reasons: dict[ItemId, str] = {}
         seen: set[int] = set()
-        async for page in self._named(named) if choice is None else self._chosen(choice):
-            done = await change(page)
+        async for page in self._seen.named(named) if choice is None else self._seen.chosen(choice):
+            done = tried(verb, page) if request.dry_run else await change(page)
             seen.update(item.id for item in page)
             seen.update(item.message for item in page)
             changed += [item.id for item in page if item.id in done.items]
             others += [item for item in page if item.id not in done.items]
             reasons |= done.reasons
             self._wake(done.arrived)
-        already = [item for item in others if item.state is _WANTED.get(verb)]
+        already = [item for item in others if item.state is WANTED.get(verb)]
         return p.ChangeAnswer(
             changed=tuple(map(write_item_id, changed)),
             already=tuple(write_item_id(item.id) for item in already),
-            unchanged=tuple(_unchanged(verb, item, reasons) for item in others if item not in already),
+            unchanged=tuple(unchanged(verb, item, reasons) for item in others if item not in already),
             unknown=tuple(text for text, identifier in ids.items() if identifier not in seen),
         )
 
@@ -234,7 +311,7 @@ class Steering:
             changed = set(await change([item.id for item in items]))
             for item in items:
                 if item.id in changed:
-                    self._announce(ItemChanged(item.id, verb))
+                    self._announce(ItemChanged(item.id, verb, item.domain, self._by))
             is_news = verb == "thaw"
             return Done(changed, arrived={item.domain for item in items if is_news and item.id in changed})
 
@@ -246,28 +323,6 @@ class Steering:
             for domain in domains:
                 self._releases.arrived(domain)
 
-    async def _named(self, ids: Iterable[MessageId | ItemId]) -> AsyncIterator[list[Item]]:
-        unique = list(dict.fromkeys(ids))
-        for start in range(0, len(unique), IDS_AT_ONCE):
-            async for page in self._pages(Filter(ids=tuple(unique[start : start + IDS_AT_ONCE]), limit=p.PAGE)):
-                yield page
-
-    async def _chosen(self, choice: Choice) -> AsyncIterator[list[Item]]:
-        """What is there now; not what comes of it, such as notices."""
-        now, end = self._clock.wall(), self._spool.new_id()
-        async for page in self._pages(choice.filter):
-            if wanted := [item for item in page if item.message < end and choice.wants(item, now)]:
-                yield wanted
-            if page[-1].message > end:
-                return
-
-    async def _pages(self, wanted: Filter) -> AsyncIterator[list[Item]]:
-        while page := await self._spool.listing(wanted):
-            yield page
-            if len(page) < wanted.limit:
-                return
-            wanted = replace(wanted, after=page[-1].id)
-
     # releases and calls
 
     async def _release(self, request: p.Release) -> AsyncGenerator[p.AnyAnswer, None]:
@@ -275,15 +330,28 @@ class Steering:
         if releases is None:
             yield p.Failed((p.NO_SERVER,))
             return
-        to = HostPort.parse(request.to) if request.to is not None else None
-        entry = request.domain if request.domain == EVERY_OTHER else parse_domain(request.domain)
-        view = releases.request_by_operator(entry, to)
-        yield self._release_answer(replace(view, items=view.items or releases.waiting_items(entry)))
+        begun = self.begin_release(request)
+        yield begun
         if request.wait:
-            number = view.number
+            number = begun.view.number
             async with contextlib.aclosing(_until_ended(releases.wait(number), lambda: releases.view(number))) as seen:
                 async for view in seen:
                     yield self._release_answer(view)
+
+    def begin_release(self, request: p.Release) -> p.ReleaseAnswer:
+        """Starts or queues a release: a user's, of a held domain of his own, to where it belongs.
+
+        Raises AddressError, NextHopError, NoSuchEntry, Stopping, NotYours.
+        """
+        assert self._releases is not None, "a server runs"
+        to = HostPort.parse(request.to) if request.to is not None else None
+        entry = request.domain if request.domain == EVERY_OTHER else parse_domain(request.domain)
+        if self._seen.within is not None:
+            is_own = entry in self._seen.within and isinstance(self._directory().entry(entry), Held)
+            if to is not None or not is_own:
+                raise NotYours("a held domain of your own can be released, and to its next hop")
+        view = self._releases.request_by_operator(entry, to, self._by or OPERATOR)
+        return self._release_answer(replace(view, items=view.items or self._releases.waiting_items(entry)))
 
     def _release_answer(self, view: ReleaseView) -> p.ReleaseAnswer:
         return p.ReleaseAnswer(view, self._clock.wall())
@@ -293,12 +361,18 @@ class Steering:
         if caller is None:
             yield p.Failed((p.NO_SERVER,))
             return
-        yield p.CallAnswer(caller.call_now(request.name), self._clock.wall())
+        yield self.begin_call(request)
         if request.wait:
             name = request.name
             async with contextlib.aclosing(_until_ended(caller.wait(name), lambda: caller.view(name))) as seen:
                 async for view in seen:
                     yield p.CallAnswer(view, self._clock.wall())
+
+    def begin_call(self, request: p.Call) -> p.CallAnswer:
+        """Makes a call, or joins the one that runs. Raises NoSuchCall, NoCallNow, NotYours."""
+        self._check_all_are_meant()
+        assert self._caller is not None, "a server runs"
+        return p.CallAnswer(self._caller.call_now(request.name), self._clock.wall())
 
 
 async def _until_ended(end: Awaitable[View | None], look: Callable[[], View | None]) -> AsyncGenerator[View, None]:
@@ -329,8 +403,3 @@ def _cursor(text: str | None) -> ItemId | None:
     if not is_item_id(identifier):
         raise IdError(f"{text!r} is not the id of an item")
     return ItemId(identifier)
-
-
-def _unchanged(verb: str, item: Item, reasons: Mapping[ItemId, str]) -> p.Unchanged:
-    why = reasons.get(item.id) or _WHY_NOT.get((verb, item.state), _MEANWHILE)
-    return p.Unchanged(write_item_id(item.id), why)

@@ -47,6 +47,7 @@ Key = tuple[int, int, int]
 FIRST: Key = (-(1 << 62), 0, 0)
 """Comes before every key."""
 
+_decode_ids = msgspec.json.Decoder(list[ItemId]).decode
 _decode_keys = msgspec.json.Decoder(list[Key]).decode
 
 _IS_DUE = "(next_attempt <= ?5 OR next_attempt > ?7)"
@@ -91,11 +92,26 @@ _DUE = """
 SELECT min(iif(next_attempt > ?3, 0.0, next_attempt)) FROM json_each(?1) AS given
 CROSS JOIN items INDEXED BY items_waiting ON domain = given.value
 WHERE state = 0 AND items.id NOT IN (SELECT value FROM json_each(?2))"""
-_IN_DOMAINS = """id IN (
+_LISTED_WAITING = """
+WITH ranks AS (  -- those of each domain, by a search for each: within one the index has ids in order
+    SELECT value AS name, (SELECT min(rank) FROM items INDEXED BY items_waiting WHERE state = 0 AND domain = value)
+    AS rank FROM json_each(?1)
+    UNION ALL SELECT name, (
+        SELECT min(items.rank) FROM items INDEXED BY items_waiting
+        WHERE state = 0 AND domain = name AND items.rank > ranks.rank)
+    FROM ranks WHERE ranks.rank IS NOT NULL)
+SELECT (SELECT json_group_array(id) FROM (
     SELECT id FROM items INDEXED BY items_waiting
-    WHERE state = 0 AND domain IN (SELECT value FROM json_each(?)) AND id > ?
-    UNION ALL SELECT id FROM items INDEXED BY items_stopped
-    WHERE state <> 0 AND domain IN (SELECT value FROM json_each(?)) AND id > ?)"""
+    WHERE state = 0 AND domain = name AND items.rank = ranks.rank AND id > ?2
+    AND id NOT IN (SELECT value FROM json_each(?4)) ORDER BY id LIMIT ?3))
+FROM ranks WHERE ranks.rank IS NOT NULL"""
+_LISTED_STOPPED = """
+SELECT (SELECT json_group_array(id) FROM (
+    SELECT id FROM items INDEXED BY items_stopped
+    WHERE state <> 0 AND state = ?5 AND domain = given.value AND id > ?2
+    AND id NOT IN (SELECT value FROM json_each(?4)) ORDER BY id LIMIT ?3))
+FROM json_each(?1) AS given"""
+_DOMAIN_GIVEN = "+domain IN (SELECT value FROM json_each(?))"  # the plus: there is a better index
 _STOPPED = "SELECT state, count(*) FROM items INDEXED BY items_stopped WHERE state <> 0 GROUP BY state"
 _STOPPED_DOMAINS = """
 SELECT domain, count(*), sum(size), min(arrived) FROM items INDEXED BY items_stopped
@@ -223,13 +239,38 @@ class Reader:
 
     def listing(self, wanted: Filter, lent: Sequence[ItemId]) -> Found:
         """Items as they stand; `lent` are the claimed ones."""
-        after = wanted.after or 0
-        terms = ["id > ?"]
-        parameters: list[str | int] = [after]
+        is_by_domain = wanted.domains and not wanted.ids and wanted.state is not ItemState.CLAIMED
+        ids = self._listed_of_domains(wanted, lent) if is_by_domain else self._listed(wanted, lent)
+        claimed = set(lent)
+        found = Found([], [])
+        for identifier, row in rows_of_ids(self._connection, ids):
+            if row is not None and is_whole(row):
+                found.items.append(item(row, ItemState.CLAIMED if identifier in claimed else None))
+            else:
+                found.items.append(damaged_item(identifier))
+                if row is None or not is_set_aside(row):
+                    found.damaged.append(identifier)
+        return found
+
+    def _listed_of_domains(self, wanted: Filter, lent: Sequence[ItemId]) -> list[ItemId]:
+        """The first ids of each domain, rank and state, and of these the first: so a page costs what it has."""
+        not_these = () if wanted.state is None else lent
+        common = (_json(list(dict.fromkeys(wanted.domains))), wanted.after or 0, wanted.limit, _json(not_these))
+        portions: list[str] = []
+        if wanted.state in (None, ItemState.WAITING):
+            portions += [row[0] for row in fetch(self._connection, _LISTED_WAITING, *common)]
+        for state in STATES[1:]:
+            if wanted.state in (None, state):
+                rows = fetch(self._connection, _LISTED_STOPPED, *common, STATES.index(state))
+                portions += [row[0] for row in rows]
+        return sorted(identifier for ids in portions for identifier in _decode_ids(ids))[: wanted.limit]
+
+    def _listed(self, wanted: Filter, lent: Sequence[ItemId]) -> list[ItemId]:
+        table, terms = "items", ["id > ?"]
+        parameters: list[str | int] = [wanted.after or 0]
         if wanted.domains:
-            names = _json(wanted.domains)
-            terms.append(_IN_DOMAINS)
-            parameters += [names, after, names, after]
+            terms.append(_DOMAIN_GIVEN)
+            parameters.append(_json(wanted.domains))
         if wanted.ids:
             terms.append(_BY_IDS)
             parameters.append(_json([each for each in wanted.ids if is_item_id(each)]))
@@ -241,20 +282,13 @@ class Reader:
                 terms.append(_GIVEN)
                 parameters.append(_json(lent))
             case state:
+                if state is not ItemState.WAITING and not wanted.ids:
+                    table = "items INDEXED BY items_stopped"
+                    terms.append("state <> 0")
                 terms += ["state = ?", f"NOT {_GIVEN}"]
                 parameters += [STATES.index(state), _json(lent)]
-        query = f"SELECT id FROM items WHERE {' AND '.join(terms)} ORDER BY id LIMIT ?"  # noqa: S608 - constants
-        ids = [row[0] for row in fetch(self._connection, query, *parameters, wanted.limit)]
-        claimed = set(lent)
-        found = Found([], [])
-        for identifier, row in rows_of_ids(self._connection, ids):
-            if row is not None and is_whole(row):
-                found.items.append(item(row, ItemState.CLAIMED if identifier in claimed else None))
-            else:
-                found.items.append(damaged_item(identifier))
-                if row is None or not is_set_aside(row):
-                    found.damaged.append(identifier)
-        return found
+        query = f"SELECT id FROM {table} WHERE {' AND '.join(terms)} ORDER BY id LIMIT ?"  # noqa: S608 - constants
+        return [row[0] for row in fetch(self._connection, query, *parameters, wanted.limit)]
 
 
 def _json(values: Sequence[int] | Sequence[str]) -> str:

@@ -5,21 +5,37 @@ It describes itself at `/api/openapi.json`. There are no pages that would load a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Literal
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from restante.admin.steering import Steering
 from restante.clock import Clock
+from restante.directory.entries import Network
 from restante.facts import Announce
 from restante.logins.check import Logins
+from restante.observe.observing import Observing
+from restante.web.calls import calls_router
+from restante.web.common import Common
+from restante.web.domains import domains_router, kept_domains_router
+from restante.web.events import events_router
+from restante.web.feed import Feed
 from restante.web.guard import BOUNDS, Application, Bounds, Guard
+from restante.web.items import items_router
+from restante.web.keeper import Keeper
 from restante.web.lists import Lists
 from restante.web.logins import Porter
+from restante.web.metrics import metrics_router
 from restante.web.problems import answer_with_problems
 from restante.web.recipients import recipients_router
+from restante.web.refusals import answer_refusals
+from restante.web.releases import releases_router
+from restante.web.statistics import Totals, statistics_router
+from restante.web.users import users_router
 
 DESCRIPTION = "What restante holds, and for whom. Errors are problem details (RFC 9457)."
 
@@ -30,16 +46,26 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-def make_application(
-    *,
-    lists: Lists,
-    logins: Logins,
-    announce: Announce,
-    clock: Clock,
-    names: Callable[[], Collection[str]],
-    bounds: Bounds = BOUNDS,
-) -> Application:
-    """The whole of it, with the wall around it. `names`: what this host is called (see Guard)."""
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Whom the routes ask. `names`: what this host is called (see Guard)."""
+
+    lists: Lists
+    keeper: Keeper
+    logins: Logins
+    steering: Steering
+    feed: Feed
+    totals: Totals
+    announce: Announce
+    clock: Clock
+    names: Callable[[], Collection[str]]
+    observing: Observing | None = None
+    metrics_from: Callable[[], Sequence[Network]] = tuple
+    """Who reads metrics without a login."""
+
+
+def make_application(sources: Sources, bounds: Bounds = BOUNDS) -> Application:
+    """The whole of it, with the wall around it."""
     app = FastAPI(
         title="restante",
         version=version("restante"),
@@ -50,10 +76,27 @@ def make_application(
         redirect_slashes=False,
     )
     answer_with_problems(app)
-    app.include_router(recipients_router(lists, Porter(logins, announce).admit, announce, clock))
+    answer_refusals(app)
+    clock, keeper = sources.clock, sources.keeper
+    admit = Porter(sources.logins, sources.announce).admit
+    common = Common(admit, sources.steering, clock)
+    for router in (
+        domains_router(common, keeper),
+        kept_domains_router(common, keeper),
+        recipients_router(sources.lists, admit, sources.announce, clock),
+        items_router(common),
+        releases_router(common),
+        calls_router(common),
+        users_router(common, keeper.settings, keeper.directory),
+        statistics_router(common, sources.totals),
+        events_router(common, sources.feed, keeper.directory),
+    ):
+        app.include_router(router)
+    if sources.observing is not None:
+        app.include_router(metrics_router(sources.observing, sources.metrics_from, admit))
 
     @app.get("/healthz", tags=["health"], summary="Whether this host serves")
     async def health() -> Health:
         return Health()
 
-    return Guard(app, names, clock, bounds)
+    return Guard(app, sources.names, clock, bounds)

@@ -1,7 +1,7 @@
-"""Who asks: HTTP Basic (RFC 7617) with a user of this host, and whether a domain is that user's own.
+"""Who asks: a user of this host, by HTTP Basic (RFC 7617) or a token (RFC 6750), and what is that user's own.
 
-A password is checked as in AUTH PLAIN: by the same workers, with the same bounds on guessing. It is taken over TLS, and
-from this very host. A domain that is somebody else's and one that nobody has are answered with the same octets.
+A password is checked as in AUTH PLAIN: by the same workers, with the same bounds on guessing. Both are taken over TLS,
+and from this very host. What is somebody else's and what nobody has are answered with the same octets.
 """
 
 from __future__ import annotations
@@ -13,19 +13,24 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
+from fastapi.security import HTTPBasic, HTTPBearer
 
+from restante.directory.entries import EVERY_OTHER, Delivered, Directory, Held, Relayed
 from restante.directory.users import User
 from restante.facts import Announce, LoginRefused
-from restante.logins.check import Admitted, Logins, NotTried
+from restante.logins.check import Admitted, Logins, NotTried, Outcome
+from restante.logins.tokens import check_token, parse_token
 from restante.model import DomainName, Principal
 from restante.smtp import sasl
 from restante.smtp.address import AddressError, parse_domain
 from restante.web.problems import Problem
 
-CHALLENGE = 'Basic realm="restante", charset="UTF-8"'
+CHALLENGE = 'Basic realm="restante", charset="UTF-8", Bearer realm="restante"'
 AGAIN_SECONDS = 60
+IN_DESCRIPTION = [Depends(HTTPBasic(auto_error=False)), Depends(HTTPBearer(auto_error=False))]
+"""Of routes that for_admitted() makes: they tell how one logs in, and do nothing."""
 
 Admit = Callable[[Request], Awaitable[None]]
 
@@ -36,6 +41,13 @@ class Asker:
 
     user: User
     principal: Principal
+    within: frozenset[DomainName] | None
+    """The domains that he sees; None: all, as an administrator."""
+
+    @property
+    def name(self) -> str:
+        """For the log."""
+        return str(self.principal)
 
 
 def asker_of(request: Request) -> Asker:
@@ -45,20 +57,43 @@ def asker_of(request: Request) -> Asker:
     return asker
 
 
+def domains_here(user: User, directory: Directory) -> frozenset[DomainName]:
+    """Of a user's domains those whose mail this host takes for others than its users: the rest he only sends from."""
+
+    def is_here(domain: DomainName) -> bool:
+        entry = directory.entry_for(domain)
+        return isinstance(entry, Held | Delivered) or (isinstance(entry, Relayed) and entry.from_anyone)
+
+    return frozenset(filter(is_here, user.domains))
+
+
 def own_domain(request: Request) -> DomainName:
-    """The domain in the path, the asker's own. Raises Problem."""
+    """The domain in the path, which the asker may see; an administrator's may be `*`. Raises Problem."""
+    return own(asker_of(request), request.path_params["domain"])
+
+
+def own(asker: Asker, text: str) -> DomainName:
+    """A domain that an asker has named, and may see. Raises Problem."""
     try:
         # without a memory: how long it takes must not tell who has used a name here
-        domain = parse_domain.__wrapped__(request.path_params["domain"])
+        domain = DomainName(text) if text == EVERY_OTHER else parse_domain.__wrapped__(text)
     except AddressError:
         domain = DomainName("")
-    if domain not in asker_of(request).user.domains:
-        raise Problem(404, "no such domain, or not yours")
+    if not domain or domain.startswith("[") or (asker.within is not None and domain not in asker.within):
+        raise no_such_domain()
     return domain
 
 
-def for_admitted(admit: Admit) -> type[APIRoute]:
-    """A kind of route that reads no body of whom it does not admit, and none for a domain that is not the asker's."""
+def no_such_domain() -> Problem:
+    """There is none, or it is somebody else's."""
+    return Problem(404, "no such domain, or not yours")
+
+
+def for_admitted(admit: Admit, *, administrators: bool = False) -> type[APIRoute]:
+    """A kind of route that reads no body of whom it does not admit, and none for a domain that is not the asker's.
+
+    `administrators`: it admits them alone.
+    """
 
     class Route(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -66,6 +101,8 @@ def for_admitted(admit: Admit) -> type[APIRoute]:
 
             async def handle(request: Request) -> Response:
                 await admit(request)
+                if administrators and asker_of(request).within is not None:
+                    raise Problem(403, "that is for administrators")
                 if "domain" in request.path_params:
                     own_domain(request)
                 return await answer(request)
@@ -87,15 +124,15 @@ class Porter:
         assert request.client is not None, "who is connected has an address"
         principal = Principal(ipaddress.ip_address(request.client.host))
         if request.url.scheme != "https" and not principal.address.is_loopback:
-            raise Problem(403, "passwords are taken over TLS alone")
-        shown = _password(request.headers.get("Authorization", ""))
-        if shown is None:
+            raise Problem(403, "passwords and tokens are taken over TLS alone")
+        outcome = await self._outcome(request.headers.get("Authorization", ""), principal)
+        if outcome is None:
             raise _nobody()
-        outcome = await self._logins.attempt(sasl.PLAIN, principal).start(shown)
-        assert not isinstance(outcome, sasl.Challenge), "PLAIN has one step"
-        user = self._logins.directory().user(outcome.login) if isinstance(outcome, Admitted) else None
+        directory = self._logins.directory()
+        user = directory.user(outcome.login) if isinstance(outcome, Admitted) else None
         if user is not None:
-            request.state.asker = Asker(user, Principal(principal.address, user.name))
+            within = None if user.admin else domains_here(user, directory)
+            request.state.asker = Asker(user, Principal(principal.address, user.name), within)
             return
         refusal = _too_many() if isinstance(outcome, NotTried) else _nobody()
         self._announce(
@@ -108,22 +145,32 @@ class Porter:
         )
         raise refusal
 
+    async def _outcome(self, field: str, principal: Principal) -> Outcome | None:
+        """What an Authorization field comes to; None where it shows nothing."""
+        scheme, _, rest = field.partition(" ")
+        if scheme.lower() == "bearer":
+            token = parse_token(rest.strip())
+            return None if token is None else await check_token(self._logins, token, principal)
+        if scheme.lower() != "basic" or (shown := _password(rest)) is None:
+            return None
+        outcome = await self._logins.attempt(sasl.PLAIN, principal).start(shown)
+        assert not isinstance(outcome, sasl.Challenge), "PLAIN has one step"
+        return outcome
+
 
 def _nobody() -> Problem:
-    return Problem(401, "a user of this host and the password, please", headers={"WWW-Authenticate": CHALLENGE})
+    detail = "a user of this host and the password, or a token, please"
+    return Problem(401, detail, headers={"WWW-Authenticate": CHALLENGE})
 
 
 def _too_many() -> Problem:
     return Problem(429, "too many failures lately, or too much to do", headers={"Retry-After": str(AGAIN_SECONDS)})
 
 
-def _password(field: str) -> bytes | None:
-    """A name and a password as PLAIN shows them (RFC 4616), of an Authorization field; None where there are none."""
-    scheme, _, token = field.partition(" ")
-    if scheme.lower() != "basic":
-        return None
+def _password(coded: str) -> bytes | None:
+    """A name and a password as PLAIN shows them (RFC 4616), of what stands behind `Basic`; None for no such thing."""
     try:
-        name, colon, password = base64.b64decode(token.strip(), validate=True).partition(b":")
+        name, colon, password = base64.b64decode(coded.strip(), validate=True).partition(b":")
     except (binascii.Error, ValueError):
         return None
     return b"\0" + name + b"\0" + password if colon else None

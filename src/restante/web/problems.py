@@ -77,6 +77,7 @@ def answer_with_problems(app: FastAPI) -> None:
     """All that goes wrong in the application is answered so."""
     app.add_exception_handler(AnyHTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_validation)
+    app.add_exception_handler(Exception, _of_us)
 
 
 async def _of_http(_: Request, error: Exception) -> Response:
@@ -90,6 +91,11 @@ async def _of_validation(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError), error
     wrong = [_wrong(one["loc"], one["msg"]) for one in error.errors()[:MOST_ERRORS]]
     return Response(write_problem(422, "The request is not as it must be", wrong), 422, media_type=MEDIA_TYPE)
+
+
+async def _of_us(_: Request, __: Exception) -> Response:
+    """It is raised again behind this, and told where such things are."""
+    return Response(write_problem(500), 500, media_type=MEDIA_TYPE)
 
 
 def _wrong(place: Sequence[str | int], said: str) -> Wrong:

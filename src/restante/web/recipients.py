@@ -8,16 +8,16 @@ from collections.abc import Awaitable
 from operator import attrgetter
 from typing import Annotated, Literal, TypeVar
 
-from fastapi import APIRouter, Depends, Query, Request
-from fastapi.security import HTTPBasic
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict
 
 from restante.clock import Clock
 from restante.facts import Announce, RecipientsSent
 from restante.server.turning import OFTEN_SECONDS, Often
 from restante.store.book import BookUnusable
+from restante.web.common import WITH_BODY
 from restante.web.lists import BadLines, ListedElsewhere, Lists, NotHeld, Where
-from restante.web.logins import Admit, asker_of, for_admitted, own_domain
+from restante.web.logins import IN_DESCRIPTION, Admit, asker_of, for_admitted, own_domain
 from restante.web.problems import Problem, Wrong, problems
 
 MOST_AT_ONCE = 10_000
@@ -77,7 +77,7 @@ def recipients_router(lists: Lists, admit: Admit, announce: Announce, clock: Clo
         prefix="/api/domains/{domain}/recipients",
         tags=["recipients"],
         route_class=for_admitted(admit),
-        dependencies=[Depends(HTTPBasic(auto_error=False))],  # for the description: the route has seen to it
+        dependencies=IN_DESCRIPTION,
     )
     often = Often(clock)
 
@@ -94,7 +94,7 @@ def recipients_router(lists: Lists, admit: Admit, announce: Announce, clock: Clo
         return Shown(domain=domain, where=where, recipients=rows, next=page[-1].address if has_more else None)
 
     @router.put(
-        "", summary="Replace the list of a held domain's recipients", responses=problems(*_STATUSES, 408, 413, 415)
+        "", summary="Replace the list of a held domain's recipients", responses=problems(*_STATUSES, *WITH_BODY)
     )
     async def replace(request: Request, sent: Sent) -> Taken:
         domain, asker = own_domain(request), asker_of(request)

@@ -5,15 +5,17 @@ even imported: this module is all that others know of the room.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from restante.admin.steering import Steering
 from restante.clock import Clock
 from restante.config.settings import Admin, Settings
-from restante.directory.entries import Directory
-from restante.facts import Announce
+from restante.directory.entries import Directory, Network
+from restante.facts import Announce, Fact
 from restante.logins.check import Logins
 from restante.net.asyncio_stream import AsyncioStream
 from restante.net.door import Door, Guest
@@ -21,14 +23,19 @@ from restante.net.listen import Listener
 from restante.net.stream import StreamClosed, StreamTimeout
 from restante.net.tls import ServerContext
 from restante.observe import log
+from restante.observe.observing import Observing
 
 if TYPE_CHECKING:
     from restante.web.connection import Http
+    from restante.web.feed import Feed
 
 
 @dataclass(frozen=True, slots=True)
 class WebMeans:
-    """What the room needs of others. `door` counts who comes in, `tls` gives the certificate that is in force."""
+    """What the room needs of others. `door` counts who comes in, `tls` gives the certificate that is in force.
+
+    `folder`: what paths in the configuration are relative to; `totals`: the counters of this process.
+    """
 
     settings: Callable[[], Settings]
     directory: Callable[[], Directory]
@@ -37,6 +44,12 @@ class WebMeans:
     clock: Clock
     door: Door
     tls: Callable[[], ServerContext]
+    folder: Path
+    steering: Callable[[], Steering]
+    subscribe: Callable[[Callable[[Fact], None]], object]
+    totals: Callable[[], Mapping[tuple[str, ...], float]] = dict
+    observing: Observing | None = None
+    """What watches this host, for /metrics and /readyz; without it there are none."""
 
 
 class _Opened:
@@ -55,6 +68,7 @@ class Web:
         self._means = means
         self._opened: _Opened | None = None
         self._http: Http | None = None
+        self._feed: Feed | None = None
 
     @contextlib.asynccontextmanager
     async def changing(self, settings: Settings) -> AsyncIterator[None]:
@@ -85,21 +99,34 @@ class Web:
         return opened
 
     def _make_http(self) -> Http:
-        from restante.web.application import make_application  # noqa: PLC0415 - costs memory and time
+        from restante.web.application import Sources, make_application  # noqa: PLC0415 - costs memory and time
         from restante.web.connection import Http  # noqa: PLC0415
+        from restante.web.feed import Feed  # noqa: PLC0415
+        from restante.web.keeper import Keeper  # noqa: PLC0415
         from restante.web.lists import Lists  # noqa: PLC0415
 
         means = self._means
         logins = means.logins()
         assert logins is not None, "nothing is opened before there are logins"
-        application = make_application(
+        self._feed = Feed(means.clock)
+        means.subscribe(self._feed.heard)
+        sources = Sources(
             lists=Lists(means.settings().data, means.settings, means.directory),
+            keeper=Keeper(means.settings, means.directory, means.folder),
             logins=logins,
+            steering=means.steering(),
+            feed=self._feed,
+            totals=means.totals,
             announce=means.announce,
             clock=means.clock,
             names=self._names,
+            observing=means.observing,
+            metrics_from=self._metrics_from,
         )
-        return Http(application, means.clock)
+        return Http(make_application(sources), means.clock)
+
+    def _metrics_from(self) -> Sequence[Network]:
+        return self._opened.admin.metrics_from if self._opened is not None else ()
 
     def _names(self) -> set[str]:
         hostname = self._means.settings().hostname
@@ -120,6 +147,8 @@ class Web:
         """Takes nobody more; who is served hears the rest of the answer."""
         if self._opened is not None:
             await self._opened.listener.close_door()
+        if self._feed is not None:
+            self._feed.cut_all()
         if self._http is not None:
             self._http.stop()
 

@@ -1,0 +1,92 @@
+"""What the store keeps of domains and users, as the API reads and changes it. All of it blocks: for a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from restante.config.forms import Form, Many, Value
+from restante.config.keeping import InFile, put_tables, remove_row
+from restante.config.settings import Settings
+from restante.config.tables import form_of
+from restante.directory.entries import Directory
+from restante.store.book import has_book, open_book
+from restante.web.problems import Problem, Wrong
+
+IN_FILE = "a key that names a file of this host: the configuration or `restante domain set` can have it"
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """`folder`: what paths in the configuration are relative to."""
+
+    settings: Callable[[], Settings]
+    directory: Callable[[], Directory]
+    folder: Path
+
+    def where(self, domain: str) -> Literal["file", "store", "other"]:
+        """Where a domain is configured, as far as it is in force."""
+        if domain in self.settings().domains:
+            return "file"
+        return "store" if self.directory().entry(domain) is not None else "other"
+
+    def table(self, kind: str, name: str) -> dict[str, Any] | None:
+        """What the store has of a name; None where that is nothing, or cannot be read. Raises BookUnusable."""
+        data = self.settings().data
+        if not has_book(data):
+            return None
+        with contextlib.closing(open_book(data)) as book:
+            row = book.row(kind, name)
+        try:
+            table = json.loads(row) if row is not None else None
+        except ValueError:
+            return None
+        return table if isinstance(table, dict) else None
+
+    def put(self, kind: str, name: str, table: Mapping[str, Any]) -> bool:
+        """Writes a table; whether it is new. Raises Problem, ConfigError, InFile, BookUnusable."""
+        _check(kind, table)
+        settings = self.settings()
+        with contextlib.closing(open_book(settings.data)) as book:
+            is_new = book.row(kind, name) is None
+            put_tables(
+                book,
+                kind,
+                {name: dict(table)},
+                settings=settings,
+                directory=self.directory(),
+                folder=self.folder,
+                source=Path("body"),
+            )
+        return is_new
+
+    def remove(self, kind: str, name: str) -> None:
+        """Removes what is kept. Raises InFile, NotKept, BookUnusable."""
+        settings = self.settings()
+        if name in getattr(settings, kind):
+            raise InFile(kind, (name,))
+        with contextlib.closing(open_book(settings.data)) as book:
+            remove_row(book, kind, name, settings)
+
+
+def _check(kind: str, table: Mapping[str, Any]) -> None:
+    """What may come from far: text that can be written down, and nothing that has this host read a file for somebody.
+
+    Raises Problem.
+    """
+    try:
+        json.dumps(table, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        raise Problem(422, "text that is not Unicode, or a number that is none") from None
+    if wrong := [Wrong(f"{key}: {IN_FILE}") for key in table if _names_a_file(form_of(kind, key))]:
+        raise Problem(422, "not in order; nothing has changed", wrong)
+
+
+def _names_a_file(form: Form | None) -> bool:
+    if isinstance(form, Many):
+        return _names_a_file(form.item)
+    return isinstance(form, Value) and form.is_file

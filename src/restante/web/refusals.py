@@ -1,0 +1,56 @@
+"""Errors of other rooms as problems: the only place where they get their statuses.
+
+What is not named here may pass, and is 503. Nothing that names a path of this machine is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request, Response
+
+from restante.admin.choice import NotChosen
+from restante.admin.endings import NowhereElse
+from restante.admin.steering import NotYours
+from restante.calls.schedule import NoSuchCall
+from restante.config.keeping import InFile, NotKept
+from restante.config.problems import ConfigError
+from restante.errors import RestanteError
+from restante.model import IdError, NextHopError
+from restante.release.answers import NoSuchEntry
+from restante.smtp.address import AddressError
+from restante.store.book import BookUnusable
+from restante.web.problems import MEDIA_TYPE, MOST_ERRORS, Wrong, write_problem
+
+STATUSES: Mapping[type[Exception], int] = {
+    NotYours: 403,
+    NoSuchCall: 404,
+    NotKept: 404,
+    NowhereElse: 409,
+    NoSuchEntry: 409,
+    InFile: 409,
+    NotChosen: 422,
+    IdError: 422,
+    AddressError: 422,
+    NextHopError: 422,
+    ConfigError: 422,
+}
+MAY_PASS = 503
+_NO_RESTANTE_ERRORS = (IdError, AddressError, NextHopError)
+
+
+def answer_refusals(app: FastAPI) -> None:
+    """All that routes raise of these is answered so."""
+    for kind in (RestanteError, *_NO_RESTANTE_ERRORS):
+        app.add_exception_handler(kind, _refused)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), MAY_PASS)
+    detail, wrong = str(error), list[Wrong]()
+    if isinstance(error, ConfigError):
+        detail = "not in order; nothing has changed"
+        wrong = [Wrong(f"{one.key}: found {one.found}, allowed: {one.allowed}") for one in error.problems[:MOST_ERRORS]]
+    elif isinstance(error, BookUnusable):
+        detail = error.reason
+    return Response(write_problem(status, detail, wrong), status, media_type=MEDIA_TYPE)
