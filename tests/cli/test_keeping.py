@@ -109,6 +109,8 @@ def test_a_user_is_added_with_a_password_from_stdin(shell: Shell) -> None:
         "domains": ["filed.example"],
         "logs_in_with": ["password", "scram"],
         "certificates": [],
+        "admin": False,
+        "tokens": 0,
         "where": "store",
     }
 
@@ -132,6 +134,30 @@ def test_a_secret_is_made_printed_once_and_never_listed(shell: Shell) -> None:
         assert "cram-md5" in listed
     again = shell.json("user set test --secret")["secret"]
     assert kept("users", "test") == {"secret": again} != {"secret": secret}
+
+
+def test_a_token_is_printed_once_and_can_be_revoked(shell: Shell) -> None:
+    """Of users of the file, too; its hash is kept."""
+    shell.run("user add test --no-password --admin --certificate", FINGERPRINT)
+    token = shell.run("user token TEST")[0].strip()
+    made = shell.json("user token filed --expires 90d")
+    assert made["done"] == ["filed"]
+    assert 89 * 86400 < made["expires"] - time.time() <= 90 * 86400
+    assert {token[:4], made["token"][:4]} == {"rst_"}
+    assert token not in Path("data/directory.db").read_bytes().decode("latin-1")
+    listed = shell.users()
+    assert [(listed[name]["tokens"], listed[name]["admin"]) for name in ("test", "filed")] == [(1, True), (1, False)]
+    shell.run("user token filed --revoke")
+    shell.run("user remove test")
+    shell.run("user add test --no-password --certificate", FINGERPRINT)
+    assert [user["tokens"] for user in shell.users().values()] == [0, 0]
+
+
+def test_a_token_is_for_a_user_that_there_is(shell: Shell) -> None:
+    """And for a time that makes sense."""
+    assert "no user nobody" in shell.run("user token nobody", status=1)[1]
+    assert "a duration such as 90d" in shell.run("user token filed --expires soon", status=2)[1]
+    assert "--revoke takes no --expires" in shell.run("user token filed --revoke --expires 1d", status=2)[1]
 
 
 def test_a_user_is_changed_key_by_key(shell: Shell) -> None:

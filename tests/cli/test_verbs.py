@@ -23,12 +23,15 @@ from restante.cli import main
 from restante.model import Order, Progress, item_id, parse_id, write_item_id, write_message_id
 
 VERBS = [
+    "init",
+    "doctor",
     "serve",
     "check",
     "reload",
     "status",
     "queue",
     "show",
+    "trace",
     "freeze",
     "thaw",
     "remove",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from restante.model import DomainName
 
 ETRN_PORT, ATRN_PORT = 25, 366
+NODES_HELP = "What to ask for: a domain, @domain for all below it, #group, or an address."
 DELIVER_HELP = (
     "Who has each message before it is acknowledged: lmtp:HOST:PORT, lmtp:/path.sock, maildir:FOLDER (with a Maildir "
     "DOMAIN/USER for each), or smtp:HOST[:PORT]."
@@ -26,7 +27,7 @@ DELIVER_HELP = (
 def etrn(
     context: typer.Context,
     host: office.Office,
-    nodes: Annotated[list[str], typer.Argument(metavar="NODE...", help="A domain, @domain, #group or address.")],
+    nodes: Annotated[list[str], typer.Argument(metavar="NODE...", help=NODES_HELP)],
     *,
     user: office.User = None,
     password_file: office.PasswordFile = None,

@@ -9,21 +9,22 @@ import typer
 from restante.admin import protocol as p
 from restante.cli import doors, keeping, recipients, screen
 from restante.cli.options import Config, Json, chosen
+from restante.cli.verb import Verbs
 
 if TYPE_CHECKING:
     from restante.directory.entries import Entry
 
-app = typer.Typer(help="Keep domains in the store, beside those of the configuration.", no_args_is_help=True)
+app = Verbs(help="Keep domains in the store, beside those of the configuration.", no_args_is_help=True)
 
 DomainName = Annotated[str, typer.Argument(metavar="DOMAIN", help='The domain, or "*".')]
 Action = Annotated[str | None, typer.Option(metavar="ACTION", help="hold, relay, deliver or reject.")]
-NextHop = Annotated[str | None, typer.Option(metavar="HOST[:PORT]", help="Where its mail goes.")]
+NextHop = Annotated[str | None, typer.Option(metavar="HOST[:PORT]", help="Where its mail goes when it is released.")]
 ReleaseFrom = Annotated[
     list[str] | None, typer.Option(metavar="GRANT", help="Who may release it: a network, user:NAME, cert:SHA256|NAME.")
 ]
-Group = Annotated[str | None, typer.Option(metavar="NAME", help="Its group.")]
+Group = Annotated[str | None, typer.Option(metavar="NAME", help="The group in which `ETRN #NAME` finds it.")]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key; a list has spaces in between.")
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other key; a list has spaces in between.")
 ]
 
 
@@ -74,8 +75,6 @@ def remove_domain(context: typer.Context, name: DomainName, config: Config = Non
     """Remove a domain, and its list of recipients. Mail that waits for it stays, and is the business of `*`."""
     configured = doors.load(chosen(context, config))
     keeping.remove(configured, "domains", name)
-    if keeping.plain_name_of("domains", name) not in configured.settings.domains:
-        recipients.forget(configured, name)
     keeping.say_done(f"domain {name} removed", [name], json=json)
 
 

@@ -105,38 +105,39 @@ def change(configured: Configured, kind: str, name: str, changes: dict[str, Any]
 
 def remove(configured: Configured, kind: str, name: str) -> None:
     """Removes a row. Raises CommandFailed."""
+    from restante.config.keeping import NotKept, remove_row  # noqa: PLC0415
     from restante.store.book import open_book  # noqa: PLC0415
 
     plain = plain_name_of(kind, name)
     if _row(configured, kind, plain) is None:
-        raise CommandFailed((f"no {kind[:-1]} {name} in the store",))
+        raise CommandFailed((str(NotKept(kind, name)),))
     with contextlib.closing(open_book(configured.settings.data)) as book:
-        book.remove(kind, plain)
+        remove_row(book, kind, plain, configured.settings)
 
 
 def put(configured: Configured, kind: str, tables: Mapping[str, dict[str, Any]], source: Path | None = None) -> None:
     """Checks tables beside all that there is, and writes them. Raises CommandFailed with every problem."""
-    from restante.config.kept import to_rows  # noqa: PLC0415
+    from restante.config.keeping import InFile, put_tables  # noqa: PLC0415
     from restante.config.problems import ConfigError  # noqa: PLC0415
     from restante.store.book import open_book  # noqa: PLC0415
 
     directory = configured.directory()
     with contextlib.closing(open_book(configured.settings.data)) as book:
         try:
-            rows = to_rows(
+            put_tables(
+                book,
                 kind,
                 tables,
                 settings=configured.settings,
                 directory=directory,
-                file=source or book.file,
                 folder=configured.folder,
+                source=source,
             )
         except ConfigError as error:
             raise failed(error) from None
-        in_file = getattr(configured.settings, kind)
-        if hidden := [name for name, _ in rows if name in in_file]:
-            raise CommandFailed((f"{configured.file} has {', '.join(hidden[:10])}, and wins over the store",))
-        book.put(kind, rows)
+        except InFile as error:
+            hidden = ", ".join(error.names[:10])
+            raise CommandFailed((f"{configured.file} has {hidden}, and wins over the store",)) from None
 
 
 def failed(error: ConfigError) -> CommandFailed:

@@ -37,10 +37,15 @@ def keys_of_password(*, from_stdin: bool) -> dict[str, str]:
 
     Raises CommandFailed.
     """
+    return keys_of(first_line() if from_stdin else _terminal())
+
+
+def keys_of(password: str) -> dict[str, str]:
+    """The keys `password` and `scram` of a password. Raises CommandFailed."""
     from restante.logins import passwords  # noqa: PLC0415 - brings argon2
 
     try:
-        prepared = passwords.check_password(_first_line() if from_stdin else _terminal())
+        prepared = passwords.check_password(password)
     except passwords.PasswordError as error:
         raise CommandFailed((str(error),), p.USAGE) from None
     scram = passwords.write_scram(passwords.scram_keys(prepared))
@@ -52,7 +57,8 @@ def _terminal() -> str:
     return answer
 
 
-def _first_line() -> str:
+def first_line() -> str:
+    """The next line of stdin. Raises CommandFailed."""
     try:
         return sys.stdin.buffer.readline().decode().rstrip("\r\n")
     except UnicodeDecodeError:

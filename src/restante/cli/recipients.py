@@ -75,15 +75,6 @@ def recipients(
         screen.say(f"{entry.name} has a list of {screen.counted(count, 'recipient')}; mail for others is refused")
 
 
-def forget(configured: Configured, name: str) -> None:
-    """The list of a domain that is no more."""
-    from restante.config.recipients import KIND  # noqa: PLC0415
-    from restante.store.book import open_book  # noqa: PLC0415
-
-    with contextlib.closing(open_book(configured.settings.data)) as book:
-        book.remove(KIND, keeping.plain_name_of("domains", name))
-
-
 def _entry(configured: Configured, plain: str) -> tuple[Held | Relayed, Recipients | None]:
     """The entry of a domain, and the list that the store has for it. Raises CommandFailed."""
     from restante.directory.entries import asks_who_exists  # noqa: PLC0415

@@ -14,23 +14,37 @@ from typing import Annotated
 import typer
 
 from restante.admin import protocol as p
-from restante.cli import asking, changing, choosing, domains, doors, following, passwords, screen, tls_report, users
+from restante.cli import (
+    asking,
+    changing,
+    choosing,
+    doctor,
+    domains,
+    doors,
+    following,
+    init,
+    passwords,
+    screen,
+    tls_report,
+    tracing,
+    users,
+)
 from restante.cli.answers import ask, ask_once, listing
 from restante.cli.doors import CommandFailed
 from restante.cli.options import Config, Json, chosen
+from restante.cli.verb import Verbs
 from restante.errors import RestanteError
 
-app = typer.Typer(
+app = Verbs(
     name="restante",
     help="Mail to and from places that are not always online: an ETRN office and site in one program.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
 LIMIT_HELP = f"As many items at most; without it {p.PAGE}, or all with --json."
-Wait = Annotated[bool, typer.Option("--wait", help="Show it until it has ended.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Show how it goes until it has ended.")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,9 +73,25 @@ def _finish_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _tell_version(*, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - looks at the disk
+
+        screen.say(f"restante {version('restante')}")
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version.")]
+
+
 @app.callback()
-def _before_the_verb(context: typer.Context, config: Config = None) -> None:
+def _before_the_verb(context: typer.Context, config: Config = None, *, version: Version = False) -> None:
+    del version  # told already
     context.obj = config
+
+
+app.command()(init.init)
+app.command()(doctor.doctor)
 
 
 # the server
@@ -111,7 +141,7 @@ def reload(context: typer.Context, config: Config = None, *, json: Json = False)
 
 @app.command()
 def status(context: typer.Context, config: Config = None, *, json: Json = False) -> None:
-    """Show what waits, releases and calls."""
+    """Show how many items wait for each domain, and the releases and calls of now."""
     answer = ask_once(context, config, p.Status(), p.StatusAnswer)
     if json:
         screen.write_json(answer)
@@ -133,10 +163,10 @@ def queue(
     older: choosing.Older = None,
     larger: choosing.Larger = None,
     state: choosing.State = None,
-    limit: Annotated[int | None, typer.Option(min=1, help=LIMIT_HELP)] = None,
+    limit: Annotated[int | None, typer.Option(metavar="NUMBER", min=1, help=LIMIT_HELP)] = None,
     json: Json = False,
 ) -> None:
-    """List what waits."""
+    """List what waits, each item with its domain, size, age and state, and why."""
     request = p.Queue(
         tuple(domains or ()),
         state=state,
@@ -167,6 +197,8 @@ def show(
     else:
         screen.show_message(answer)
 
+
+app.command()(tracing.trace)
 
 for _change in (changing.freeze, changing.thaw, changing.remove, changing.bounce, changing.redirect):
     app.command()(_change)
@@ -208,7 +240,7 @@ app.add_typer(domains.app, name="domain")
 def release(
     context: typer.Context,
     domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="A domain whose mail waits here, or `*`.")],
-    to: Annotated[str | None, typer.Option("--to", metavar="HOST[:PORT]", help="Not to its own next hop.")] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="HOST[:PORT]", help="There, not to its next hop.")] = None,
     config: Config = None,
     *,
     wait: Wait = False,
@@ -222,7 +254,7 @@ def release(
 @app.command()
 def call(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A call of the configuration.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A call of the configuration: office is [calls.office].")],
     config: Config = None,
     *,
     wait: Wait = False,

@@ -1,0 +1,1 @@
+complete --command restante --no-files --arguments "(env _RESTANTE_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) restante)" --condition "env _RESTANTE_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) restante"
