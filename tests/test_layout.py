@@ -38,7 +38,7 @@ def test_a_module_says_what_it_is_and_stays_readable(source: Path) -> None:
     assert len(text.splitlines()) <= 600, "longer than 600 lines: it wants to be two"
 
 
-@pytest.mark.parametrize("name", ["bootstrap", "server", "test", "bench", "peers"])
+@pytest.mark.parametrize("name", ["bootstrap", "server", "test", "bench", "peers", "docs", "release"])
 def test_scripts_run_as_they_are(name: str) -> None:
     """Executable, plain sh, and sh can parse them."""
     script = CHECKOUT / "script" / name

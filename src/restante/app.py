@@ -28,7 +28,7 @@ from restante.calls.zone import local_zone
 from restante.clock import SystemClock
 from restante.config.load import ConfigError, Problem, folder_of, load, plans_of
 from restante.config.notes import notes_of
-from restante.config.rules import door_rules, filter_rules
+from restante.config.rules import alarm_rules, door_rules, filter_rules
 from restante.config.settings import Listen, Settings
 from restante.config.watch import StoreWatch
 from restante.directory.entries import Delivered, Directory, Entry, Rejected
@@ -53,6 +53,7 @@ from restante.net.stream import Stream, StreamClosed, StreamTimeout
 from restante.net.tls import ServerContext, self_signed
 from restante.observe import log
 from restante.observe.feed import FactFeed
+from restante.observe.observing import ObserveMeans, Observing
 from restante.release.allowance import Allowance
 from restante.release.answers import NoSuchEntry
 from restante.release.learning import learns
@@ -64,8 +65,8 @@ from restante.server.turning import Often, Turning
 from restante.smtp.client import Ahead
 from restante.smtp.services import Service
 from restante.spool.spool import Spool
-from restante.store.disk import Disk, make_folders
 from restante.store.learned import LearnedKeeper
+from restante.store.private import make_private
 from restante.store.sqlite import open_spool_apart
 from restante.transport.delivery import final_carrier
 from restante.transport.outcome import Carrier
@@ -76,10 +77,6 @@ from restante.web.web import Web, WebMeans
 STOP_SECONDS = 8.0
 FIXED = ("data", "store", "hostname")
 """Settings that a running server keeps until it is started again."""
-
-
-class DataUnusable(RestanteError):
-    """The data directory cannot be made or written. Trying again helps when that was mended."""
 
 
 def run(file: Path) -> int:
@@ -125,6 +122,7 @@ class App:
         self._directory = Directory(settings.hostname, ())
         self._clock = SystemClock()
         self._facts = FactFeed()
+        self._observing = Observing(self._facts.announce, self._clock)
         self._door = Door(Rules())
         self._listeners: dict[Listen, Listener] = {}
         self._sessions: dict[Session, AsyncioStream] = {}
@@ -152,10 +150,11 @@ class App:
     async def start(self) -> None:
         """Everything, in order; on return mail can come in. Raises RestanteError."""
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(_unexpected)
+        loop.set_exception_handler(log.unexpected)
         self._facts.subscribe(log.log_fact)
+        self._facts.subscribe(self._observing.heard)
         _allow_many_files()
-        _make_private(self._settings.data)
+        make_private(self._settings.data)
         self._watch = StoreWatch(self._settings.data, folder_of(self._file))
         opening = loop.create_task(self._open_spool())  # its process starts while the directory is made
         try:
@@ -165,6 +164,8 @@ class App:
         self._admission = self._make_admission(self._spool)
         self._keeper.start()
         self._door.rules = door_rules(self._settings, self._directory)
+        if self._watch.lost:
+            log.say("users and domains that were kept in the store are gone", reason=self._watch.lost)
         for problem in self._watch.problems:
             log.say("configuration problem", level="error", problem=str(problem))
         for note in notes_of(self._settings, self._directory):
@@ -180,8 +181,10 @@ class App:
             plans_of(self._settings, self._directory),
             self._call_means(self._releases),
             state=self._settings.data / "calls.json",
+            note=_note,
         )
         self._screen.use(filter_rules(self._settings))
+        self._observing.start(self._observe_means(self._spool, self._releases, self._upkeep))
         async with self._web.changing(self._settings):
             await self._listen(self._settings)
         self._control = ControlServer(self._settings.data / SOCKET, self._steering())
@@ -221,6 +224,7 @@ class App:
         if self._releases is not None:
             ends.append(self._releases.stop(STOP_SECONDS))
         await asyncio.gather(*ends)
+        await self._observing.stop()
         if self._upkeep is not None:
             await self._upkeep.stop()
         await self._keeper.stop()
@@ -276,6 +280,8 @@ class App:
         )
         if upkeep.trouble:
             log.say("the history is in memory alone: after a restart all mail is young", reason=upkeep.trouble)
+        if upkeep.lost:
+            log.say("the history is begun anew: all mail is young", reason=upkeep.lost)
         self._facts.subscribe(upkeep.heard)
         return upkeep
 
@@ -306,6 +312,21 @@ class App:
             who_exists=lambda domains: who_exists(self._directory, frozenset(domains)),
         )
 
+    def _observe_means(self, spool: Spool, releases: Releases, upkeep: Upkeep) -> ObserveMeans:
+        return ObserveMeans(
+            spool=spool,
+            directory=lambda: self._directory,
+            rules=lambda: alarm_rules(self._settings),
+            arrived=releases.arrived,
+            releases=releases.counts,
+            connections=lambda: len(self._door),
+            sessions=lambda: len(self._sessions),
+            certificate=lambda: self._tls_context().ends,
+            is_stopping=self._stopped.is_set,
+            rows=upkeep.alarms,
+            remember=upkeep.remember,
+        )
+
     def _web_means(self) -> WebMeans:
         return WebMeans(
             settings=lambda: self._settings,
@@ -315,10 +336,16 @@ class App:
             clock=self._clock,
             door=self._door,
             tls=self._tls_context,
+            folder=folder_of(self._file),
+            steering=self._steering,
+            subscribe=self._facts.subscribe,
+            totals=self._observing.totals,
+            observing=self._observing,
         )
 
     def _steering(self) -> Steering:
         assert self._spool is not None
+        assert self._upkeep is not None
         return Steering(
             spool=self._spool,
             directory=lambda: self._directory,
@@ -328,6 +355,7 @@ class App:
             clock=self._clock,
             announce=self._facts.announce,
             process=self._process,
+            last_contact=self._upkeep.last_contact,
         )
 
     def _process(self) -> Process:
@@ -477,6 +505,13 @@ class App:
 
     async def reload(self) -> tuple[str, ...]:
         """Reads the configuration again; the problems, or none when it is in force."""
+        log.notify(log.reloading())
+        try:
+            return await self._reload()
+        finally:
+            log.notify("READY=1")
+
+    async def _reload(self) -> tuple[str, ...]:
         assert self._watch is not None
         try:
             settings = load(self._file)
@@ -492,6 +527,7 @@ class App:
         self._settings = settings
         self._outward.use(settings.dns, [listen.address for listen in settings.listen])
         self._allowance.per_hour = settings.limits.notices
+        self._observing.rules_changed()
         self._screen.use(filter_rules(settings))
         self._tls = context
         assert self._logins is not None
@@ -549,31 +585,9 @@ def _no_tls() -> None:
     """STARTTLS is not offered."""
 
 
-def _unexpected(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """What nobody caught: it is in the log with its traceback, and the server goes on."""
-    del loop
-    error = context.get("exception")
-    log.say(
-        str(context.get("message", "unexpected")),
-        level="error",
-        exc_info=error if isinstance(error, BaseException) else None,
-    )
-
-
 def _allow_many_files() -> None:
     """As many open files as this process may have: a connection is one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _make_private(data: Path) -> None:
-    was_there = data.is_dir()
-    try:
-        make_folders(Disk(), data)  # its name must be safe: all that is acknowledged lies below it
-    except OSError as error:
-        if not (was_there and isinstance(error, PermissionError)):  # else the names above are in somebody else's care
-            raise DataUnusable(f"the data directory {data} cannot be made: {error.strerror}") from None
-    if not os.access(data, os.W_OK | os.X_OK):
-        raise DataUnusable(f"the data directory {data} cannot be written")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from restante.model import DomainName, IPAddress, ItemId, MessageId, Principal
 
@@ -218,15 +219,17 @@ class ConfigurationReloaded:
 
 @dataclass(frozen=True, slots=True)
 class ItemChanged:
-    """An operator froze, thawed or removed an item."""
+    """An operator froze, thawed or removed an item; or a user over the API: `by` says who."""
 
     item: ItemId
     verb: str
+    domain: DomainName = DomainName("")  # noqa: RUF009 - a str
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemReturned:
-    """An operator sent an item back; a DSN was spooled, unless none may be sent."""
+    """An operator sent an item back, or a user (`by`); a DSN was spooled, unless none may be sent."""
 
     item: ItemId
     domain: DomainName
@@ -234,16 +237,18 @@ class ItemReturned:
     recipients: int
     reason: str
     dsn: MessageId | None
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemRedirected:
-    """An operator sent an item elsewhere: it waits for these recipients now, and no more for those `before`."""
+    """An operator, or a user (`by`), sent an item elsewhere: it waits for these recipients now, not for `before`."""
 
     item: ItemId
     domain: DomainName
     before: tuple[str, ...]
     recipients: tuple[str, ...]
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +329,45 @@ class RecipientsTold:
     error: str
 
 
+class AlarmKind(StrEnum):
+    """What an operator wants to be told of."""
+
+    CONTACT = "contact-missed"
+    """The site of a held domain was expected, and has not asked for its mail."""
+    BROKEN = "spool-broken"
+    DISK = "disk-nearly-full"
+    QUARANTINED = "items-quarantined"
+    CERTIFICATE = "certificate-expires"
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRaised:
+    """Something is not as it should be; told once, until it is over. `subject` is what it is about, `text` says it."""
+
+    alarm: AlarmKind
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmCleared:
+    """It is as it should be again."""
+
+    alarm: AlarmKind
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmsTold:
+    """Alarms, or that they are over, went out by `webhook` or `mail`; `error` is empty when they were taken."""
+
+    way: str
+    alarms: int
+    message: MessageId | None
+    error: str
+
+
 Fact = (
     MessageAccepted
     | ConnectionRefused
@@ -355,6 +399,9 @@ Fact = (
     | FilterFailed
     | RecipientsSent
     | RecipientsTold
+    | AlarmRaised
+    | AlarmCleared
+    | AlarmsTold
 )
 
 Announce = Callable[[Fact], None]

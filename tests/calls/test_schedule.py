@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.calls.played import OFFICE, REFUSES, TEST, Feed, PlayedOffices, etrn, eventually, means
 
+from restante.calls.memory import MOST_PAST
 from restante.calls.plan import CallPlan
 from restante.calls.schedule import LINK_UP_INTERVAL, Caller, NoCallNow, NoSuchCall
 from restante.calls.window import Schedule
@@ -120,6 +121,20 @@ async def test_what_was_missed_while_restante_was_off_is_made_up_once(tmp_path: 
         assert len(here.calls) == 1
         await clock.turn(DAY)
         assert len(here.calls) == 2
+
+
+async def test_how_the_last_calls_have_ended_is_remembered(tmp_path: Path) -> None:
+    """Over a restart too; not for ever."""
+    state = tmp_path / "calls.json"
+    async with site(plan("0 * * * *"), state=state) as made:
+        await made.clock.turn(3 * HOUR + 700)
+        assert made.caller.past("nobody") == ()
+        began = [view.started for view in made.caller.past("office")]
+        assert began == [MORNING + 3 * HOUR, MORNING + 2 * HOUR, MORNING + HOUR]
+    async with site(plan("0 * * * *"), clock=made.clock, state=state) as again:
+        assert [view.started for view in again.caller.past("office")] == began
+        await again.clock.turn(40 * HOUR)
+        assert len(again.caller.past("office")) == MOST_PAST + 1
 
 
 async def test_a_quick_restart_makes_up_nothing(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.calls.played import BYE, OFFICE, TEST, Feed, PlayedOffices, eventually, means
+from tests.listening import listening
 from tests.net.authority import Authority, Wish, self_made
 from tests.stories.ports import free_port
 from tests.web.office import PASSWORD, serving
@@ -91,24 +92,16 @@ async def test_a_wrong_password_is_shown_once_a_call(tmp_path: Path) -> None:
 async def saying(octets: bytes) -> AsyncIterator[tuple[OfficeApi, list[bytes]]]:
     """A server that says these octets to whoever comes, and what was asked of it; without any it is silent."""
     asked: list[bytes] = []
-    writers: list[asyncio.StreamWriter] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
         with contextlib.suppress(ConnectionError):
             asked.append(await reader.read(65536))
             writer.write(octets)
-            if octets:
-                writer.close()
+            if not octets:
+                await reader.read()
 
-    port = free_port()
-    server = await asyncio.start_server(answer, "127.0.0.1", port)
-    try:
+    async with listening(answer) as port:
         yield OfficeApi(f"http://127.0.0.1:{port}"), asked
-    finally:
-        server.close()
-        for writer in writers:
-            writer.close()
 
 
 async def test_a_redirect_is_not_followed(tmp_path: Path) -> None:

@@ -630,3 +630,33 @@ async def test_a_claim_dies_with_the_process(engine: Engine) -> None:
 
 def _left(item: ItemId, next_attempt: float) -> Settlement:
     return Settlement(item, envelope(A), "450 later", next_attempt)
+
+
+async def test_it_tells_how_it_is(spool: Spool) -> None:
+    """What it can still take, what is on its way, how long commits took; and of each job whether it was answered."""
+    before = spool.health()
+    assert (before.broken, before.claimed, before.unanswered) == ("", 0, None)
+    assert before.octets > 0
+    arrivals = [await arrival(spool, A) for _ in range(3)]
+    under_way = [spool.accept(each) for each in arrivals]
+    first = spool.health().unanswered
+    assert first is not None
+    await asyncio.gather(*under_way)
+    assert spool.health().unanswered is None
+    await spool.claim([A], Order.PRIORITY, 2, 1)
+    assert spool.health().claimed == 2
+    seconds = spool.health().commits
+    assert sum(seconds.counts) == 1, "one at a time is timed"
+    assert 0 < seconds.total < 60
+    await put(spool, A)
+    assert sum(spool.health().commits.counts) == 2
+    await spool.close()
+    assert "closed" in spool.health().broken
+
+
+async def test_a_large_message_that_is_being_written_is_no_unanswered_job(spool: Spool) -> None:
+    """Its file may take long to be safe; the store that has not been asked yet cannot answer."""
+    under_way = spool.accept(await arrival(spool, A, content=LARGE))
+    assert spool.health().unanswered is None
+    await under_way
+    assert spool.health().unanswered is None

@@ -20,11 +20,25 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec import structs
 from tests.contract.engines import NOW, Engine, Sqlite, arrival, octets, whole
 from tests.store.faults import FaultyDisk
 
-from restante.model import DomainName, Envelope, Item, ItemId, ItemState, Order, Recipient, Waiting, item_id, message_of
-from restante.spool.spool import INLINE_LIMIT, Due, Filter, Settlement, Spool
+from restante.model import (
+    ByMode,
+    DeliverBy,
+    DomainName,
+    Envelope,
+    Item,
+    ItemId,
+    ItemState,
+    Order,
+    Recipient,
+    Waiting,
+    item_id,
+    message_of,
+)
+from restante.spool.spool import INLINE_LIMIT, Arrival, Due, Filter, Settlement, Spool
 from restante.store.claims import NO_RELEASE
 
 DOMAINS = tuple(DomainName(f"{name}.example") for name in "abc")
@@ -75,20 +89,36 @@ class SpoolAgainstModel(RuleBasedStateMachine):
         size=st.one_of(st.integers(0, 5), st.just(INLINE_LIMIT + 1)),
         priority=st.integers(-1, 1),
         back=st.integers(-5, 5),
+        stopped=st.just([]) | SOME_DOMAINS,
+        by=st.none() | st.integers(0, 30),
     )
-    def accept(self, domains: list[DomainName], size: int, priority: int, back: int) -> None:
-        """A message comes in; its time may lie before another's."""
+    def accept(  # noqa: PLR0917 - hypothesis names them
+        self, domains: list[DomainName], size: int, priority: int, back: int, stopped: list[DomainName], by: int | None
+    ) -> None:
+        """A message comes in; its time may lie before another's; some items of it are stopped, with a notice each."""
         self._clock += 1
         content = octets(size, len(self._items))
         arrived = self._clock + back
         made = self._do(arrival(self._spool, *domains, content=content, arrived=arrived, priority=priority))
+        wishes = None if by is None else DeliverBy(NOW + by, ByMode.RETURN, trace=True)
+        envelopes = [(domain, structs.replace(each, deliver_by=wishes)) for domain, each in made.envelopes]
+        frozen = {domain: f"too large for {domain}" for domain in domains if domain in stopped}
+        notices = [
+            self._do(arrival(self._spool, domain, content=b"notice", arrived=arrived)) for domain in sorted(frozen)
+        ]
+        made = structs.replace(made, envelopes=envelopes, frozen=frozen, notices=notices)
         self._do(_wait(self._spool.accept(made)))
-        self._add(made.id, made.envelopes, content, arrived, priority)
+        self._add(made, content)
+        for notice in notices:
+            self._add(notice, b"notice")
 
-    def _add(self, message: Any, envelopes: Any, content: bytes, arrived: float, priority: int) -> None:
-        for number, (domain, envelope) in enumerate(envelopes, 1):
-            one = item_id(message, number)
-            self._items[one] = Item(one, domain, envelope, len(content), arrived, priority)
+    def _add(self, made: Arrival, content: bytes) -> None:
+        for number, (domain, envelope) in enumerate(made.envelopes, 1):
+            one = item_id(made.id, number)
+            item = Item(one, domain, envelope, len(content), made.arrived, made.priority)
+            if domain in made.frozen:
+                item = replace(item, state=ItemState.FROZEN, detail=made.frozen[domain])
+            self._items[one] = item
             self._contents[one] = content
 
     @rule(
@@ -125,15 +155,27 @@ class SpoolAgainstModel(RuleBasedStateMachine):
         with_dsn=st.booleans(),
         next_attempt=st.integers(0, 30),
         to=st.none() | st.sampled_from(DOMAINS),
+        was_tried=st.booleans(),
     )
-    def settle(self, data: st.DataObject, left: bool, with_dsn: bool, next_attempt: int, to: DomainName | None) -> None:
-        """It is written what became of some."""
+    def settle(  # noqa: PLR0917 - hypothesis names them
+        self,
+        data: st.DataObject,
+        left: bool,
+        with_dsn: bool,
+        next_attempt: int,
+        to: DomainName | None,
+        was_tried: bool,
+    ) -> None:
+        """It is written what became of some: tried or not, gone, here or elsewhere, with a report or without."""
         settlements = []
         for one in self._some(data, self._lent):
             item = self._items[one]
-            remaining = Envelope(None, (Recipient(item.envelope.recipients[0].mailbox),)) if left else None
+            recipient = Recipient(item.envelope.recipients[0].mailbox)
+            remaining = Envelope(None, (recipient,), requiretls=True, warned=not was_tried) if left else None
             dsn = self._do(arrival(self._spool, DOMAINS[0], content=b"dsn", arrived=self._clock)) if with_dsn else None
-            settlements.append(Settlement(one, remaining, "450 later", NOW + next_attempt, dsn, domain=to))
+            settlements.append(
+                Settlement(one, remaining, "450 later", NOW + next_attempt, dsn, is_attempt=was_tried, domain=to)
+            )
         self._do(_wait(self._spool.settle(settlements)))
         for each in settlements:
             self._back(each.item)
@@ -147,18 +189,19 @@ class SpoolAgainstModel(RuleBasedStateMachine):
                     envelope=each.remaining,
                     detail=each.detail,
                     next_attempt=each.next_attempt,
-                    attempts=before.attempts + 1,
+                    attempts=before.attempts + was_tried,
                 )
             if each.dsn is not None:
-                self._add(each.dsn.id, each.dsn.envelopes, b"dsn", self._clock, 0)
+                self._add(each.dsn, b"dsn")
 
     @precondition(lambda self: self._items)
-    @rule(data=st.data())
-    def lend(self, data: st.DataObject) -> None:
-        """Some are taken by their ids, for no release."""
+    @rule(data=st.data(), frozen=st.booleans())
+    def lend(self, data: st.DataObject, frozen: bool) -> None:
+        """Some are taken by their ids, for no release; what is frozen only where that is asked for."""
         some = self._some(data, self._items)
-        free = [one for one in some if self._items[one].state is ItemState.WAITING and one not in self._lent]
-        lent = self._do(self._spool.lend(some))
+        wanted = {ItemState.WAITING, ItemState.FROZEN} if frozen else {ItemState.WAITING}
+        free = [one for one in some if self._items[one].state in wanted and one not in self._lent]
+        lent = self._do(self._spool.lend(some, frozen=frozen))
         assert sorted(item.id for item in lent) == sorted(free)
         assert all(item == replace(self._items[item.id], state=ItemState.CLAIMED) for item in lent)
         self._lent.update(dict.fromkeys(free, NO_RELEASE))
@@ -177,6 +220,16 @@ class SpoolAgainstModel(RuleBasedStateMachine):
             if item.domain in bounds and item.message <= bounds[item.domain]
         ]
         assert self._do(self._spool.aged(list(bounds.items()), after, limit)) == old[:limit]
+
+    @precondition(lambda self: self._items)
+    @rule(data=st.data(), limit=st.integers(1, 4), is_first=st.booleans())
+    def look_for_the_timed(self, data: st.DataObject, limit: int, is_first: bool) -> None:
+        """Some are looked for that are to be delivered by some time."""
+        after = None if is_first else data.draw(st.sampled_from(sorted(self._items)))
+        looked_at = [one for one in sorted(self._items) if one > (after or 0)][:limit]
+        found, last = self._do(self._spool.timed(after, limit))
+        assert [item.id for item in found] == [one for one in looked_at if self._items[one].envelope.deliver_by]
+        assert last == (looked_at[-1] if looked_at else None)
 
     @precondition(lambda self: self._items)
     @rule(data=st.data())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from tests.filtering.shown import HELLO, shown
+from tests.listening import listening
 
 from restante.filtering.filter import Accept, Filter, FilterError, Shown
 from restante.filtering.rspamd import MOST_ANSWER, Rspamd
@@ -64,21 +65,17 @@ class Server:
                     return
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
-        finally:
-            writer.close()
 
 
 @asynccontextmanager
 async def asked(server: Server) -> AsyncIterator[Rspamd]:
     """A filter that asks this server."""
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    port = listening.sockets[0].getsockname()[1]
-    rspamd = Rspamd(f"http://127.0.0.1:{port}", "office.example", 4)
-    try:
-        yield rspamd
-    finally:
-        await rspamd.close()
-        listening.close()
+    async with listening(server.serve) as port:
+        rspamd = Rspamd(f"http://127.0.0.1:{port}", "office.example", 4)
+        try:
+            yield rspamd
+        finally:
+            await rspamd.close()
 
 
 async def error_of(rspamd: Filter, message: Shown | None = None) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from tests.release.years import DAY, FAR, HOUR, SITE, YEAR, Years
 
-from restante.facts import ItemExpired, ItemLate
-from restante.model import ByMode, DeliverBy, Envelope, ItemId, Mailbox, Notify, Recipient, item_id
+from restante.facts import ItemExpired, ItemLate, MessageAccepted
+from restante.model import ByMode, DeliverBy, Envelope, ItemId, Mailbox, Notify, Principal, Recipient, item_id
 from restante.spool.spool import Arrival
 
 
@@ -123,3 +124,21 @@ async def test_those_that_were_delivered_are_forgotten(years: Years) -> None:
     await years.round()
     assert len(years.upkeep._deadlines._times) == 1
     assert years.told(ItemExpired) == []
+
+
+async def test_what_came_in_slowly_is_seen_to_as_well(years: Years) -> None:
+    """Its id is older than that of mail that was looked at before it had come."""
+    wall = years.clock.wall()
+    slow = years.spool.new_id()
+    await mail(years, ByMode.RETURN, 3 * HOUR)
+    await wait(years, 600)
+    envelope = Envelope(
+        Mailbox.parse("carla@far.example"),
+        (Recipient(Mailbox("anna", SITE)),),
+        deliver_by=DeliverBy(wall + HOUR, ByMode.RETURN),
+    )
+    await years.spool.accept(Arrival(slow, b"x\r\n", 3, [(SITE, envelope)], wall))
+    somebody = Principal(ipaddress.ip_address("192.0.2.1"))
+    years.upkeep.heard(MessageAccepted(slow, somebody, "<carla@far.example>", (SITE,), 1, 3))
+    await wait(years, HOUR)
+    assert years.expired() == [item_id(slow, 1)]

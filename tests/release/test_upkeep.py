@@ -85,6 +85,8 @@ async def test_it_goes_by_itself(tmp_path: Path) -> None:
         await passes(made, 120, 60)
         assert f"contact {TEST}" in rows(made)
         assert made.told(ItemExpired) == []
+        assert (upkeep.last_contact(TEST) or 0.0) + 120 == made.clock.wall()
+        assert upkeep.last_contact("never.example") is None
         await passes(made, 8 * DAY, DAY / 2)
         await eventually(lambda: made.told(ItemExpired))
         assert made.carrier("far.example").begun == 1

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from restante.calls.call import Call
 from restante.calls.link import LinkProbe
-from restante.calls.memory import CallMemory, Remembered
+from restante.calls.memory import MOST_PAST, CallMemory, Remembered, to_nobody
 from restante.calls.plan import CallMeans, CallPlan
 from restante.calls.window import Window, followed_from, next_due, served_until
 from restante.errors import RestanteError
@@ -65,7 +65,9 @@ class _Running:
 
 
 class Caller:
-    """All calls of this host. Nothing happens before start(); `state` is the file that remembers over a restart."""
+    """All calls of this host. Nothing happens before start(); `state` is the file that remembers over a restart, and
+    `note` is told where it does not.
+    """
 
     def __init__(
         self,
@@ -73,12 +75,13 @@ class Caller:
         means: CallMeans,
         *,
         state: Path | None = None,
+        note: Callable[[str], None] = to_nobody,
         probe: Callable[[HostPort], Probe] = LinkProbe,
     ) -> None:
         self._plans = {plan.name: plan for plan in plans}
         self._means = means
         self._clock = means.clock
-        self._memory = CallMemory(state)
+        self._memory = CallMemory(state, note)
         self._probe = probe
         self._running: dict[str, _Running] = {}
         self._watchers: dict[str, list[asyncio.Task[None]]] = {}
@@ -126,6 +129,11 @@ class Caller:
             return running.call.view
         known = self._memory.get(name)
         return known.last if known is not None else None
+
+    def past(self, name: str) -> tuple[CallView, ...]:
+        """How the last calls of a name have ended, the newest first."""
+        known = self._memory.get(name)
+        return () if known is None or known.last is None else (known.last, *known.past)
 
     def views(self) -> list[CallView]:
         """Every configured call, by name: as it runs, as its last one ended, or not yet begun (`queued`)."""
@@ -175,7 +183,10 @@ class Caller:
         if known is not None:
             now = self._clock.wall()
             served = max(now, served_until(known.served, now))  # a clock set back a little repeats nothing
-            self._memory.put(name, replace(known, served=served, last=running.call.view, told=running.call.told))
+            before = [replace(known.last, replies=())] if known.last is not None else []
+            past = (*before, *known.past)[:MOST_PAST]
+            last, told = running.call.view, running.call.told
+            self._memory.put(name, replace(known, served=served, last=last, past=past, told=told))
 
     def _past(self, plan: CallPlan) -> Remembered:
         """What is known of a call; a schedule that is new counts from now."""

@@ -30,7 +30,7 @@ from restante.directory.entries import (
     Retention,
     asks_who_exists,
 )
-from restante.directory.users import User
+from restante.directory.users import Token, User
 from restante.model import parse_lmtp
 from restante.net.tls import Pair, TlsPolicy
 
@@ -44,6 +44,8 @@ class Kept:
     problems: tuple[Problem, ...] = ()
     recipients: Mapping[str, Recipients] = field(default_factory=lambda: MappingProxyType({}))
     """Lists of domains that name none themselves."""
+    tokens: Mapping[str, tuple[Token, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """Those of users, of the file too."""
 
 
 NOTHING_KEPT = Kept()
@@ -55,6 +57,7 @@ def directory_of(settings: Settings, kept: Kept = NOTHING_KEPT) -> Directory:
     users = {name: user_of(name, user) for name, user in settings.users.items()}
     entries |= {name: entry for name, entry in kept.entries.items() if name not in entries}
     users |= {name: user for name, user in kept.users.items() if name not in users}
+    users |= {name: replace(users[name], tokens=tokens) for name, tokens in kept.tokens.items() if name in users}
     for name, listed in kept.recipients.items():
         entry = entries.get(name)
         if asks_who_exists(entry) and entry.recipients is None:
@@ -72,6 +75,7 @@ def user_of(name: str, user: UserSettings) -> User:
         secret=secret.encode("ascii") if secret is not None else None,
         certificates=frozenset(user.certificates),
         domains=frozenset(user.domains),
+        admin=user.admin,
     )
 
 

@@ -24,7 +24,10 @@ from restante.config.reading import NAMES, Reading
 from restante.config.recipients import KIND as RECIPIENTS
 from restante.config.recipients import not_a_list, of_row
 from restante.config.settings import Domain, Section, Settings, User
+from restante.config.tokens import KIND as TOKENS
+from restante.config.tokens import no_tokens, tokens_of_row
 from restante.directory.entries import Directory, Entry, Recipients
+from restante.directory.users import Token
 from restante.directory.users import User as Login
 from restante.store.book import Book
 
@@ -58,6 +61,7 @@ class KeptReader:
         self._entries: dict[str, Entry] = {}
         self._users: dict[str, Login] = {}
         self._recipients: dict[str, Recipients] = {}
+        self._tokens: dict[str, tuple[Token, ...]] = {}
         self._problems: dict[tuple[str, str], list[Problem]] = {}
 
     def read(self, *, afresh: bool = False) -> Kept:
@@ -71,20 +75,21 @@ class KeptReader:
         self._drop(key for key in self._known() if key in changes.rows or key not in changes.names)
         self._take_plain(changes.rows)
         self._take_recipients(changes.rows)
+        self._take_tokens(changes.rows)
         for kind in NAMES:
             rows = ((name, text) for (of, name), text in changes.rows.items() if of == kind and not self._has(of, name))
             while chunk := dict(islice(rows, AT_ONCE)):
                 self._take(kind, chunk)
         self._revision = changes.revision
         problems = (problem for key in sorted(self._problems) for problem in self._problems[key])
-        return Kept(dict(self._entries), dict(self._users), tuple(problems), dict(self._recipients))
+        return Kept(dict(self._entries), dict(self._users), tuple(problems), dict(self._recipients), dict(self._tokens))
 
     def _known(self) -> list[tuple[str, str]]:
         kept = [(kind, name) for kind, of_kind in self._by_kind().items() for name in of_kind]
         return kept + list(self._problems)
 
     def _by_kind(self) -> Mapping[str, dict[str, Any]]:
-        return {"domains": self._entries, "users": self._users, RECIPIENTS: self._recipients}
+        return {"domains": self._entries, "users": self._users, RECIPIENTS: self._recipients, TOKENS: self._tokens}
 
     def _drop(self, keys: Iterable[tuple[str, str]]) -> None:
         for kind, name in keys:
@@ -104,6 +109,14 @@ class KeptReader:
                     self._recipients[name] = of_row(text)
                 except ValueError:
                     self._problems[kind, name] = [not_a_list(self._book.file, name)]
+
+    def _take_tokens(self, rows: Mapping[tuple[str, str], str]) -> None:
+        for (kind, name), text in rows.items():
+            if kind == TOKENS:
+                try:
+                    self._tokens[name] = tokens_of_row(text)
+                except ValueError:
+                    self._problems[kind, name] = [no_tokens(self._book.file, name)]
 
     def _has(self, kind: str, name: str) -> bool:
         return kind == "domains" and name in self._entries

@@ -9,7 +9,7 @@ from restante.config.problems import shown_path, write_key
 from restante.config.proofs import is_open_to_others
 from restante.config.settings import Admin, Call, Dns, Listen, Settings, User
 from restante.config.words import is_loopback
-from restante.directory.entries import Delivered, Directory, Held, Relayed
+from restante.directory.entries import Delivered, Directory, Entry, Held, Rejected, Relayed
 from restante.model import Caller
 from restante.net.tls import TlsLevel
 
@@ -44,9 +44,15 @@ def _all(settings: Settings, directory: Directory) -> Iterator[_Note]:
     for name, call in settings.calls.items():
         for key, note in _of_call(call, directory):
             yield ("calls", name, key), note
+    if (mail := settings.alarms.mail) is not None and not _is_sent(directory.entry_for(mail.domain)):
+        yield ("alarms", "mail"), f"nothing will be written there: no mail is sent to {mail.domain} from here"
     if settings.admin is not None:
         for key, note in _of_admin(settings.admin, directory):
             yield ("admin", key), note
+
+
+def _is_sent(entry: Entry | None) -> bool:
+    return entry is not None and not isinstance(entry, Rejected)
 
 
 def _is_unproven(dns: Dns) -> bool:
@@ -89,10 +95,10 @@ def _of_user(user: User, directory: Directory) -> Iterator[tuple[str, str]]:
 
 
 def _of_admin(admin: Admin, directory: Directory) -> Iterator[tuple[str, str]]:
-    if not any(user.password for user in directory.users.values()):
-        yield "address", "nobody can log in there: no user has a password"
+    if not any(user.password or user.tokens for user in directory.users.values()):
+        yield "address", "nobody can log in there: no user has a password or a token"
     elif not (admin.has_tls or is_loopback(admin.address.host)):
-        yield "tls", "nobody can log in there but from this host: passwords are taken over TLS alone"
+        yield "tls", "nobody can log in there but from this host: passwords and tokens are taken over TLS alone"
 
 
 def _of_call(call: Call, directory: Directory) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""From settings to the rules that rooms hold to while they run: the door's, the filter's."""
+"""From settings to the rules that rooms hold to while they run: the door's, the filter's, those of alarms."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from restante.directory.entries import Directory, Network
 from restante.filtering.screen import FilterRules
 from restante.net.door import Rules
 from restante.net.networks import Networks
+from restante.observe.telling import AlarmRules
 
 
 def door_rules(settings: Settings, directory: Directory) -> Rules:
@@ -31,6 +32,12 @@ def filter_rules(settings: Settings) -> FilterRules | None:
     """Which filter is asked, and how."""
     given = settings.filter
     return None if given is None else FilterRules(given.rspamd, given.timeout, given.message_size)
+
+
+def alarm_rules(settings: Settings) -> AlarmRules:
+    """Who is told of alarms."""
+    given = settings.alarms
+    return AlarmRules(given.webhook, given.mail, given.free_space)
 
 
 def _office_networks(settings: Settings) -> Iterator[Network]:

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from restante.config.problems import write_value
 from restante.config.settings import (
     Admin,
+    Alarms,
     Call,
     Deliver,
     Dns,
@@ -64,6 +65,7 @@ PARTS = (
     Part("[users.test]", User, is_active=False),
     Part("[dns]", Dns),
     Part("[filter]", Filter, is_active=False),
+    Part("[alarms]", Alarms),
     Part("[admin]", Admin, is_active=False),
 )
 

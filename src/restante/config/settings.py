@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -18,12 +19,13 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, mo
 from restante.config import proofs, words
 from restante.config.forms import BOOLEAN, Form, Table, choice, duration, many, size, whole
 from restante.directory.entries import RETRY_SECONDS, Grant, Network, Recipients
-from restante.model import MAX_ITEMS_PER_MESSAGE, ByMx, DomainName, HostPort, NextHop, Order
+from restante.model import MAX_ITEMS_PER_MESSAGE, ByMx, DomainName, HostPort, Mailbox, NextHop, Order
 from restante.net.tls import TlsLevel
 from restante.smtp.scram import ScramKeys
 
 _PEER_TLS = choice("opportunistic", "required", "verify", "dane")
 _PINS = many(proofs.PIN, most=100, may_be_one=True)
+_LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 _STARTTLS, _IMPLICIT = "starttls", "implicit"
 PORTS: Mapping[tuple[str, str], int] = {
     ("mx", _IMPLICIT): 25,
@@ -167,8 +169,8 @@ class Hold(Section):
     """How many times mail must have been offered besides, in a release that was not cut, before it goes back to its
     sender."""
     contact: Annotated[tuple[str, ...], many(words.EXPRESSION, most=100, may_be_one=True)] = ()
-    """When the site is expected to ask for its mail, in local time. After a contact that was missed those whose mail
-    waits are told that it is late, if they want to know (RFC 3461)."""
+    """When the site is expected to ask for its mail, in local time. After a contact that was missed an alarm is raised
+    (`[alarms]`), and those whose mail waits are told that it is late, if they want to know (RFC 3461)."""
     contact_grace: Annotated[float, duration("1m", "365d", "1h")] = 3600.0
     """How much later than expected a contact may come before it was missed."""
     quota: Annotated[int | None, size("1MB", "100000GB", "2GB")] = None
@@ -302,6 +304,9 @@ class User(Section):
     domains: Annotated[tuple[DomainName, ...], many(words.DOMAIN)] = ()
     """The domains that this user may send from, and may release where they are held here, as if `release_from` of each
     named the user."""
+    admin: Annotated[bool, BOOLEAN] = False
+    """Whether the user is an administrator of the API (`[admin]`), who sees and does all. Others see and change what
+    concerns their own domains. It gives no rights over SMTP."""
 
 
 class MayRelay(Section):
@@ -370,8 +375,9 @@ class Call(Section):
 
 
 class Admin(Section):
-    """The API, over HTTP: `/api/openapi.json` describes it, and `/healthz` answers 200. Users log in by HTTP Basic, and
-    see and change their own domains. The web page comes with a later release.
+    """The API, over HTTP: `/api/openapi.json` describes it, and `/healthz` answers 200. Users log in by HTTP Basic, or
+    with a token that `restante user token` makes; administrators see and do all, others what concerns their own
+    domains. The web page comes with a later release.
     """
 
     address: Annotated[HostPort, words.ADMIN_ADDRESS]
@@ -379,12 +385,31 @@ class Admin(Section):
     `localhost` and to the address that was asked, and to no others."""
     tls: Annotated[bool | None, BOOLEAN] = None
     """Whether it is served over TLS, with the certificate of `[tls]`. Without it that is so unless the address is on
-    loopback. Passwords are taken over TLS, and from this very host."""
+    loopback. Passwords and tokens are taken over TLS, and from this very host."""
+
+    metrics_from: Annotated[tuple[Network, ...], many(words.NETWORK)] = _LOOPBACK
+    """Who may read `/metrics` without a login; administrators may with theirs. The metrics name 20 held
+    domains at the most. What a proxy on this host passes on comes from this host."""
 
     @property
     def has_tls(self) -> bool:
         """Whether it is served over TLS."""
         return not words.is_loopback(self.address.host) if self.tls is None else self.tls
+
+
+class Alarms(Section):
+    """Who is told of alarms, once, and once more when all is well again: a held domain's site has missed its `contact`,
+    the spool is broken, its disk nearly full, mail in it damaged, the certificate good for less than 14 days. All of
+    them are in the log in any case.
+    """
+
+    webhook: Annotated[str | None, words.WEBHOOK] = None
+    """Where they are posted as JSON. What is not answered with a status of 2xx is posted again."""
+    mail: Annotated[Mailbox | None, words.MAILBOX] = None
+    """To whom they are written. A letter is not sent to a held domain about its own site, which would not come for
+    it."""
+    free_space: Annotated[int, size("1MB", "100000GB", "256MB")] = 256 << 20
+    """With less free space than that the disk of the spool is nearly full. Mail is refused when it is."""
 
 
 class Dns(Section):
@@ -440,6 +465,7 @@ class Settings(Section):
     calls: dict[Annotated[str, words.NAME], Call] = {}
     dns: Dns = Dns()
     filter: Filter | None = None
+    alarms: Alarms = Alarms()
     admin: Admin | None = None
 
     @property
@@ -457,6 +483,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "calls": Call,
     "dns": Dns,
     "filter": Filter,
+    "alarms": Alarms,
     "admin": Admin,
 }
 """The model of each table, but for `domains`: ACTIONS has those."""

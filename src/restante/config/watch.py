@@ -33,6 +33,8 @@ class StoreWatch:
         self._lock = Lock()
         self._task: asyncio.Task[None] | None = None
         self.file = self._book.file
+        self.lost = self._book.lost
+        """Why nothing is kept there, though there was a file; else empty."""
         self.problems: tuple[Problem, ...] = ()
         """What was skipped in the last build()."""
 

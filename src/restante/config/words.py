@@ -128,6 +128,16 @@ def parse_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def parse_webhook(text: str) -> str:
+    """Where something is posted by HTTP. Raises ValueError."""
+    url = urlsplit(text)
+    if url.scheme not in ("http", "https") or not url.hostname or url.fragment or not text.isprintable():
+        raise ValueError(text)
+    if " " in text or (url.port is not None and not url.port):
+        raise ValueError(text)
+    return text
+
+
 def is_loopback(host: str) -> bool:
     """Whether it is this very host, by an address of its loopback or by the name that such have."""
     try:
@@ -299,6 +309,11 @@ URL = Value(
     kind="URL", allowed='a URL without a path such as "http://127.0.0.1:11333"', example="http://127.0.0.1:11333",
     parse=parse_url,
 )  # fmt: skip
+WEBHOOK = Value(
+    kind="URL", allowed='a URL such as "https://chat.example/hooks/restante"',
+    example="https://chat.example/hooks/restante", parse=parse_webhook, is_secret=True,
+)  # fmt: skip
+MAILBOX = Value(kind="address", allowed="a mail address", example="ops@test.example", parse=Mailbox.parse)
 REPLY_TEXT = Value(
     kind=f"text, at most {MAX_REPLY_TEXT} characters",
     allowed=f"one line of printable ASCII, at most {MAX_REPLY_TEXT} characters",

@@ -10,6 +10,16 @@ from restante.smtp.scram import ScramKeys
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """What is kept of a secret that a program shows instead of a password (logins/tokens.py)."""
+
+    digest: str
+    """Its SHA-256, in lower-case hex."""
+    expires: float | None = None
+    """A wall time; None: it is good until it is revoked."""
+
+
+@dataclass(frozen=True, slots=True)
 class User:
     """One `[users.NAME]`. None: that kind of login is not this user's."""
 
@@ -23,6 +33,20 @@ class User:
     certificates: frozenset[str] = frozenset()
     """Fingerprints (SHA-256, lower-case hex) and DNS names (A-labels, lower case)."""
     domains: frozenset[DomainName] = frozenset()
+    admin: bool = False
+    """Whether it sees and does all over the API; others see and do what concerns their own domains."""
+    tokens: tuple[Token, ...] = field(default=(), repr=False)
+
+    @property
+    def proofs(self) -> tuple[str, ...]:
+        """The kinds of what it logs in with, for people."""
+        kinds = {
+            "password": self.password,
+            "scram": self.scram,
+            "cram-md5": self.secret,
+            "certificate": self.certificates,
+        }
+        return tuple(kind for kind, proof in kinds.items() if proof)
 
     def is_shown_by(self, principal: Principal) -> bool:
         """Whether the principal's certificate is one of this user's."""

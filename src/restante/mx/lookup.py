@@ -23,7 +23,9 @@ import dns.nameserver
 import dns.rdata
 import dns.rdatatype
 import dns.resolver
+import dns.reversename
 from dns.rdtypes.ANY.MX import MX
+from dns.rdtypes.ANY.PTR import PTR
 from dns.rdtypes.ANY.TLSA import TLSA
 from dns.rdtypes.ANY.TXT import TXT
 from dns.rdtypes.IN.A import A
@@ -129,6 +131,11 @@ class Resolver:
     async def txt(self, name: str) -> Answer[str]:
         """See Names."""
         return await self._in_time(name, self._ask(name, dns.rdatatype.TXT, _txt))
+
+    async def reverse(self, address: IPAddress) -> Answer[str]:
+        """The names that an address has (RFC 1035 §3.5), in lower case. Raises LookupFailed."""
+        name = dns.reversename.from_address(str(address)).to_text(omit_final_dot=True)
+        return await self._in_time(name, self._ask(name, dns.rdatatype.PTR, _ptr))
 
     async def _in_time(self, name: str, asked: Coroutine[object, object, _T]) -> _T:
         try:
@@ -243,6 +250,11 @@ def _mx(record: dns.rdata.Rdata) -> MxRecord:
 def _tlsa(record: dns.rdata.Rdata) -> TlsaRecord:
     assert isinstance(record, TLSA), record
     return TlsaRecord(record.usage, record.selector, record.mtype, record.cert)
+
+
+def _ptr(record: dns.rdata.Rdata) -> str:
+    assert isinstance(record, PTR), record
+    return _text(record.target)
 
 
 def _txt(record: dns.rdata.Rdata) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from restante.clock import Clock
 from restante.errors import RestanteError
 from restante.model import DomainName
-from restante.mx.book import BookUnusable, TlsBook, open_book
+from restante.mx.book import FILE, BookUnusable, TlsBook, open_book
 from restante.mx.counts import TlsCounts
 from restante.mx.dane import Dane, dane_of
 from restante.mx.exchanges import Exchange
@@ -178,5 +178,7 @@ def open_security(data: Path, names: Names, clock: Clock, *, note: Callable[[str
         book = open_book(data)
     except BookUnusable as error:
         note(f"what is known of other domains' TLS is not kept: {error}")
+    if book is not None and book.lost:
+        note(f"{data / FILE}: what was known of other domains' TLS is forgotten: {book.lost}")
     policies = StsPolicies(names, PolicyFetcher(names), clock, book)
     return Security(names, policies, TlsCounts(book, clock.wall), book)

@@ -101,9 +101,11 @@ class ServerContext:
 
     server_side = True
 
-    def __init__(self, context: SSL.Context, end_point: bytes, *, has_authorities: bool) -> None:
+    def __init__(self, context: SSL.Context, end_point: bytes, *, has_authorities: bool, ends: float) -> None:
         self._context = context
         self._end_point = end_point
+        self.ends = ends
+        """The wall time until which the certificate is good."""
         self._has_authorities = has_authorities
 
     def layer(self, server_name: str | None = None) -> ServerLayer:
@@ -172,7 +174,8 @@ def server_context(certificate: Path, key: Path, *, asks: bool = False, client_c
         for authority in _certificates(client_ca) if client_ca is not None else ():
             store.add_cert(crypto.X509.from_cryptography(authority))
         context.set_verify(SSL.VERIFY_PEER, judge)
-    return ServerContext(context, end_point_of(chain[0]), has_authorities=client_ca is not None)
+    ends = min(each.not_valid_after_utc.timestamp() for each in chain)
+    return ServerContext(context, end_point_of(chain[0]), has_authorities=client_ca is not None, ends=ends)
 
 
 def _use_pair(context: SSL.Context, chain: list[x509.Certificate], key: Path, names: str) -> None:

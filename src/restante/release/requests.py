@@ -143,32 +143,34 @@ class Releases:
             return Busy()
         return Turn(waiting, partial(self._begin_turned, principal))
 
-    def request_by_operator(self, name: str, to: HostPort | None = None) -> ReleaseView:
+    def request_by_operator(self, name: str, to: HostPort | None = None, requester: str = OPERATOR) -> ReleaseView:
         """Starts or queues a release of an entry, or of one destination, whoever holds it.
 
         For `*` by MX the view sums up those of its destinations. Raises NoSuchEntry, Stopping.
         """
         self._check_target(name, to)
         if self._destinations.entry(name) is not None:
-            return self._runs.request(name, OPERATOR, to).view
+            return self._runs.request(name, requester, to).view
         if self._runs.is_stopping:
             raise Stopping
         domains, register = self._destinations.domains(name), self._runs.register
         waiting = self._spool.domains()
         items = sum(waiting[domain].items for domain in domains)
         octets = sum(waiting[domain].octets for domain in domains)
-        several = Several(replace(register.new(name, OPERATOR, str(to or ByMx())), items=items, octets=octets))
+        several = Several(replace(register.new(name, requester, str(to or ByMx())), items=items, octets=octets))
         register.add(several)
-        asking = asyncio.get_running_loop().create_task(self._request_all(several, domains, to))
+        asking = asyncio.get_running_loop().create_task(self._request_all(several, domains, to, requester))
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)
         return several.view
 
-    async def _request_all(self, several: Several, destinations: Sequence[str], to: HostPort | None) -> None:
+    async def _request_all(
+        self, several: Several, destinations: Sequence[str], to: HostPort | None, requester: str
+    ) -> None:
         error = ""
         try:
             for number, destination in enumerate(destinations, 1):
-                several.add(self._runs.request(destination, OPERATOR, to))
+                several.add(self._runs.request(destination, requester, to))
                 if number % ASKED_A_TURN == 0:
                     await asyncio.sleep(0)
             await several.wait()
@@ -209,6 +211,11 @@ class Releases:
     def views(self) -> list[ReleaseView]:
         """What runs, what waits to, and what has ended, newest first."""
         return self._runs.register.views()
+
+    def counts(self) -> tuple[int, int]:
+        """How many run, and how many wait to."""
+        running = len(list(self._runs.running()))
+        return running, max(0, len(self._runs.register) - running)
 
     def waiting_items(self, name: str) -> int:
         """How many items wait for an entry, or for a destination."""

@@ -9,19 +9,20 @@ younger than it was.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 
 from restante.clock import Clock
 from restante.directory.entries import Directory, Held
-from restante.facts import Announce, Fact, ReleaseEnded
+from restante.facts import Announce, Fact, MessageAccepted, ReleaseDecided, ReleaseEnded
 from restante.model import DomainName, MessageId
 from restante.release.ages import MARK_SECONDS, Mark, SteadyClock
 from restante.release.allowance import Allowance
 from restante.release.deadlines import Deadlines
 from restante.release.destinations import entry_of
+from restante.release.expected import Expected
 from restante.release.expiry import Sweep
-from restante.release.memory import clock_row, contact_rows, mark_names, mark_rows, remembered
+from restante.release.memory import clock_row, contact_rows, mark_names, mark_rows, remembered, site_rows
 from restante.release.reports import Reports
 from restante.release.requests import CHANGED
 from restante.release.retention import Moment, Schedules
@@ -86,6 +87,9 @@ class Upkeep:
         self._clock = clock
         known = remembered(history.rows())
         self._ages, self._contacts = known.ages, known.contacts
+        self._expected = Expected(known.sites, schedules, announce)
+        self.alarms = known.alarms
+        """What was remembered of alarms; see remember()."""
         self._steady = SteadyClock(clock, known.ages.steady, known.wall, known.since)
         self._tried: dict[str, MessageId] = {}
         self._saving = asyncio.Lock()
@@ -95,6 +99,8 @@ class Upkeep:
         self._gone: list[str] = []
         self.trouble = history.trouble
         """Why nothing of this outlives the process; empty where it does."""
+        self.lost = history.lost
+        """Why nothing is remembered of the time before, though something was; else empty."""
         reports = Reports(spool, hostname=hostname, allowance=allowance, can_route=routes.can_route)
         self._sweep = Sweep(
             spool=spool,
@@ -126,7 +132,13 @@ class Upkeep:
         self._history.close()
 
     def heard(self, fact: Fact) -> None:
-        """Notes what a release was to the mail that it was for."""
+        """Notes what a release was to the mail that it was for, that a site is there, and what has come in."""
+        if isinstance(fact, MessageAccepted):
+            self._deadlines.accepted(fact.message)
+        if isinstance(fact, ReleaseDecided):
+            wall, steady = self._clock.wall(), self._steady.now()
+            if self._expected.asked(fact, self._directory(), wall=wall, steady=steady):
+                self._save_soon()
         if not isinstance(fact, ReleaseEnded):
             return
         has_reached = bool(fact.delivered or fact.deferred or fact.failed) or not fact.error
@@ -143,7 +155,13 @@ class Upkeep:
                 offered=None if fact.error else upto,
                 kept=entry.retention.contacts,
             )
+            self._expected.seen(fact.domain, wall=self._clock.wall(), steady=self._steady.now())
             self._save_soon()
+
+    def last_contact(self, name: str) -> float | None:
+        """The wall time at which a release last reached the next hop of a destination; None where that is not known."""
+        contact = self._contacts.get(name)
+        return None if contact is None else contact.wall
 
     def note(self) -> None:
         """Marks in the log which id is the last now."""
@@ -163,6 +181,20 @@ class Upkeep:
         """Of what is to be delivered by some time, that whose time is over. Raises SpoolBroken."""
         await self._deadlines.look(self._moment())
 
+    async def see_to_sites(self) -> None:
+        """Raises an alarm for each site that should have been there by now, and was not."""
+        await self._expected.look(self._directory(), self._moment())
+        if self._expected.has_changed:
+            self._save_soon()
+
+    def remember(self, put: Mapping[str, bytes], gone: Iterable[str]) -> None:
+        """Keeps rows that tell of alarms, whose names begin with memory.ALARM, and forgets others; soon."""
+        for name in gone:
+            self._put.pop(name, None)
+            self._gone.append(name)
+        self._put |= put
+        self._save_soon()
+
     def _moment(self) -> Moment:
         wall = self._steady.look()
         return Moment(wall, self._steady.now(), self._steady.since, self._ages, self._tried)
@@ -181,15 +213,16 @@ class Upkeep:
         """Writes what has changed; what the disk does not take is tried again with the next."""
         async with self._saving:
             put, gone = contact_rows(self._contacts.take_changes())
-            self._put |= put
-            self._gone += gone
+            sites, no_sites = site_rows(self._expected.take_changes())
+            self._put |= put | sites
+            self._gone += [*gone, *no_sites]
             put, self._put = self._put, {}
             gone, self._gone = self._gone, []
             writing = asyncio.ensure_future(asyncio.to_thread(self._history.change, put, gone))
             try:
                 await asyncio.shield(writing)
             except HistoryUnusable:
-                self._put = put | self._put
+                self._put = {name: value for name, value in put.items() if name not in self._gone} | self._put
                 self._gone = gone + self._gone
             finally:  # cancelled or not: no two threads write at once
                 await asyncio.wait([writing])
@@ -207,7 +240,7 @@ class Upkeep:
         took = 0.0
         while True:
             await self._clock.sleep(ROUND_SECONDS)
-            if not await self._goes_well(self.see_to_deadlines):
+            if not (await self._goes_well(self.see_to_deadlines) and await self._goes_well(self.see_to_sites)):
                 return
             began = self._clock.monotonic()
             if began - marked >= MARK_SECONDS:

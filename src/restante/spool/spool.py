@@ -18,6 +18,7 @@ import msgspec
 from restante.errors import RestanteError
 from restante.model import DomainName, Envelope, Item, ItemId, ItemState, MessageId, Order, Waiting
 from restante.smtp.reply import Reply
+from restante.spool.histogram import Histogram
 
 INLINE_LIMIT = 64 * 1024
 """Octets of content up to which it is handed over whole; larger content is streamed to a file of its own."""
@@ -155,6 +156,23 @@ class Filter:
     """List only items with greater ids: the cursor of a longer listing, which is in order of ids."""
 
 
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a spool is at one moment. `broken`: why it takes nothing until a restart; "" where it does."""
+
+    broken: str
+    octets: int
+    inodes: int | None
+    """What it can still take; inodes None: its file system does not count them."""
+    claimed: int
+    """How many items are on their way; the counters have them as waiting."""
+    unanswered: int | None
+    """What was handed in first of all that is not on disk yet, by a number of its own. The same number after a while:
+    the store does not answer."""
+    commits: Histogram
+    """Seconds from accept() until the message was safe, of some."""
+
+
 class Inbox(Protocol):
     """Where a session puts what it takes in."""
 
@@ -187,6 +205,10 @@ class Spool(Inbox, Protocol):
 
     def domains(self) -> dict[DomainName, Waiting]:
         """The counters of every domain for which something waits. Never touches the disk."""
+        ...
+
+    def health(self) -> Health:
+        """How it is; looks at the room on disk a few times a second at most."""
         ...
 
     async def claim(

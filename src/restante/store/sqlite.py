@@ -42,6 +42,7 @@ from restante.spool.spool import (
     ContentWriter,
     Due,
     Filter,
+    Health,
     Settlement,
     SpoolBroken,
     SpoolFull,
@@ -68,6 +69,7 @@ from restante.store.reader import FIRST, InFile, Key, Reader
 from restante.store.reserve import LOOK_EVERY, MARGIN, has_room
 from restante.store.rows import FROZEN, WAITING
 from restante.store.schema import PAGE, open_for_reading
+from restante.store.timing import CommitTimes
 from restante.store.writer import ThreadWriter, Writer
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -147,6 +149,9 @@ class SqliteSpool:
         self._closed: SpoolBroken | None = None
         self._numbers = itertools.count()
         self._asked: dict[int, tuple[asyncio.Future[Any], Noted]] = {}
+        self._unfinished: set[int] = set()
+        """Of these messages the file is being finished; the writer does not have them yet."""
+        self._times = CommitTimes()
         self._writer: Writer
         if writer is not None:
             self._writer = writer
@@ -201,12 +206,14 @@ class SqliteSpool:
         except (UnicodeEncodeError, AssertionError) as error:
             done.set_exception(error)
             return done
+        self._times.begin(number)
         if isinstance(content, bytes):
             return self._hand_in(job, done, arrival)
         if (broken := self._trouble()) is not None:
             done.set_exception(broken)
             return done
         self._asked[number] = (done, arrival)
+        self._unfinished.add(number)
         self._streaming.submit(self._finish_body, content.finish(), job)
         return done
 
@@ -217,7 +224,11 @@ class SqliteSpool:
         except OSError as error:
             self._loop.call_soon_threadsafe(self._body_failed, job.number, error)
         else:
-            self._loop.call_soon_threadsafe(self._writer.put, job)
+            self._loop.call_soon_threadsafe(self._body_finished, job)
+
+    def _body_finished(self, job: Accept) -> None:
+        self._unfinished.discard(job.number)
+        self._writer.put(job)
 
     def _body_failed(self, number: int, error: OSError) -> None:
         self._failed(number, self._guard(error))
@@ -241,6 +252,13 @@ class SqliteSpool:
         """The counters of every domain for which something waits."""
         return self._waiting.copy()
 
+    def health(self) -> Health:
+        """How it is."""
+        room, trouble = self._look(), self._trouble()
+        first = next((number for number in self._asked if number not in self._unfinished), None)
+        left, lent = max(0, room.octets - MARGIN), len(self._claims.lent())
+        return Health(trouble.reason if trouble else "", left, room.inodes, lent, first, self._times.seconds)
+
     def told(self, results: Results) -> None:
         """What the writer has done. Counters and claims first, then those who wait for it."""
         for domain, waiting in results.counters.items():
@@ -249,6 +267,7 @@ class SqliteSpool:
             else:
                 self._waiting.pop(domain, None)
         for number, changed in results.done:
+            self._times.done(number)
             done, noted = self._asked.pop(number)
             if isinstance(noted, Arrival):
                 self._arrived(noted)
@@ -270,6 +289,8 @@ class SqliteSpool:
             self._failed(number, broken)
 
     def _failed(self, number: int, error: Exception) -> None:
+        self._unfinished.discard(number)
+        self._times.forget(number)
         done, noted = self._asked.pop(number)
         if noted is not None and not isinstance(noted, Arrival):
             for settlement in noted:
