@@ -19,7 +19,7 @@ from pathlib import Path
 
 import apsw
 
-from restante.errors import RestanteError
+from restante.store.beside import FileUnusable, told, what_is_lost
 from restante.store.disk import Disk, make_folders
 
 DATABASE = "directory.db"
@@ -41,15 +41,8 @@ INSERT INTO rows VALUES (?, ?, ?, (SELECT number FROM revision))
 ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value, revision = excluded.revision"""
 
 
-@dataclass(eq=False)
-class BookUnusable(RestanteError):
-    """The users and domains in the store cannot be read or written. May pass, if it was busy or the disk full."""
-
-    file: Path
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file} cannot be used: {self.reason}"
+class BookUnusable(FileUnusable):
+    """The users and domains in the store cannot be read or written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,21 +134,8 @@ class _Writing:
             self._connection.execute("ROLLBACK")
 
 
-class _told:  # noqa: N801 - reads as a statement
-    """Turns what SQLite and the disk have to say into BookUnusable."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise BookUnusable(self._file, error.strerror or str(error)) from None
-        if isinstance(error, apsw.BusyError):
-            raise BookUnusable(self._file, "another process is writing to it") from None
-        if isinstance(error, apsw.Error):
-            raise BookUnusable(self._file, str(error)) from None
+def _told(file: Path) -> told:
+    return told(BookUnusable, file)
 
 
 def open_book(data: Path, disk: Disk | None = None) -> Book:
@@ -163,7 +143,7 @@ def open_book(data: Path, disk: Disk | None = None) -> Book:
     file, disk = data / DATABASE, disk or Disk()
     with _told(file):
         make_folders(disk, data)
-        is_empty = file.is_file() and file.stat().st_size == 0
+        lost = what_is_lost(file)
         _make_file(disk, data, file)
         connection = apsw.Connection(str(file), vfs=disk.vfs)
     try:
@@ -172,7 +152,7 @@ def open_book(data: Path, disk: Disk | None = None) -> Book:
     except BaseException:
         connection.close()
         raise
-    return Book(file, connection, "it is empty" if is_empty else "")
+    return Book(file, connection, lost)
 
 
 def _make_file(disk: Disk, data: Path, file: Path) -> None:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from restante.errors import RestanteError
+from restante.store.beside import FileUnusable, connect, remove, told, what_is_lost
 from restante.store.disk import Disk
 
 DATABASE = "history.db"
@@ -27,18 +26,10 @@ APPLICATION = 0x72737468  # "rsth"
 _TABLE = "CREATE TABLE rows (name TEXT PRIMARY KEY, value BLOB NOT NULL, seal BLOB NOT NULL) STRICT, WITHOUT ROWID"
 _ALL = "SELECT name, value, seal FROM rows ORDER BY name"
 _PUT = "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)"
-_SIDE_FILES = ("", "-wal", "-shm", "-journal")
 
 
-@dataclass(eq=False)
-class HistoryUnusable(RestanteError):
+class HistoryUnusable(FileUnusable):
     """It cannot be read or written now. Trying again may help."""
-
-    file: Path
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file} cannot be used: {self.reason}"
 
 
 class History:
@@ -89,11 +80,10 @@ def open_history(data: Path, disk: Disk | None = None) -> History:
 
 def _opened_or_made(disk: Disk, file: Path) -> History:
     try:
-        is_empty = file.is_file() and file.stat().st_size == 0
-        return History(file, _opened(disk, file), lost="it is empty" if is_empty else "")
+        lost = what_is_lost(file)
+        return History(file, _opened(disk, file), lost=lost)
     except (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError, _NotAsWritten) as error:
-        for suffix in _SIDE_FILES:
-            disk.unlink(file.with_name(DATABASE + suffix))
+        remove(disk, file)
         return History(file, _opened(disk, file), lost=str(error))
 
 
@@ -112,9 +102,7 @@ class _NotAsWritten(Exception):
 
 
 def _opened(disk: Disk, file: Path) -> apsw.Connection:
-    with contextlib.suppress(FileExistsError):
-        disk.close(disk.create(file))  # SQLite would make it for others to read
-    connection = apsw.Connection(str(file), vfs=disk.vfs)
+    connection = connect(disk, file)
     try:
         connection.set_busy_timeout(5000)
         connection.execute("PRAGMA cell_size_check = 1")
@@ -151,16 +139,5 @@ def _seal(name: str, value: bytes) -> bytes:
     return blake2b(name.encode() + b"\0" + value, digest_size=8).digest()
 
 
-class _told:  # noqa: N801 - reads as a statement
-    """Turns what SQLite and the disk have to say into HistoryUnusable."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise HistoryUnusable(self._file, error.strerror or str(error)) from None
-        if isinstance(error, apsw.Error | UnicodeDecodeError):
-            raise HistoryUnusable(self._file, str(error)) from None
+def _told(file: Path) -> told:
+    return told(HistoryUnusable, file)

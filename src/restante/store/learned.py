@@ -22,6 +22,7 @@ import apsw
 from restante.clock import Clock
 from restante.directory.learned import Key, Learned, Verdict
 from restante.model import DomainName
+from restante.store.beside import connect, remove, what_is_lost
 from restante.store.book import BookUnusable
 from restante.store.disk import Disk
 
@@ -86,21 +87,20 @@ class LearnedFile:
 
     def _open(self) -> apsw.Connection:
         if self._connection is None:
-            is_empty = self.file.is_file() and self.file.stat().st_size == 0
+            lost = what_is_lost(self.file)
             try:
                 self._connection = _connect(self.file, self._disk)
             except _DAMAGE as error:
                 self._begin_anew(error)
                 self._connection = _connect(self.file, self._disk)
             else:
-                self.lost = "it is empty" if is_empty else self.lost
+                self.lost = lost or self.lost
         return self._connection
 
     def _begin_anew(self, why: Exception) -> None:
         self.lost = str(why)
         self.close()
-        for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
-            self._disk.unlink(self.file.with_name(name))
+        remove(self._disk, self.file)
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -128,9 +128,7 @@ def _seal(domain: str, local: str, is_unknown: bool, since: float) -> bytes:
 
 
 def _connect(file: Path, disk: Disk) -> apsw.Connection:
-    with contextlib.suppress(FileExistsError):  # SQLite would make it for others to read
-        disk.close(disk.create(file))
-    connection = apsw.Connection(str(file), vfs=disk.vfs)
+    connection = connect(disk, file)
     try:
         _settle_in(connection)
     except BaseException:
