@@ -1,4 +1,4 @@
-"""A real rspamd, out of the package that script/peers has unpacked into .peers/root/.
+"""A real rspamd, out of the package that script/peers has unpacked into .peers/root.
 
     with Rspamd("filter", RULES, port=port) as rspamd:      # its worker for scans listens at rspamd.port
         rspamd.scan(message)                                # what it reports of a message, as JSON

@@ -16,7 +16,7 @@ from email.header import Header
 from email.message import Message
 
 from restante.message.causes import About, Action, Times
-from restante.message.parts import POLICY, SEVEN_BIT, text_part
+from restante.message.parts import POLICY, SEVEN_BIT, head, text_part
 from restante.message.subject import subject_of
 from restante.message.trace import date
 from restante.message.wording import cleaned, explanation, title
@@ -60,13 +60,15 @@ def notice(
     ]
 
     made = Message(POLICY)
-    made["From"] = f"Mail Delivery System <MAILER-DAEMON@{hostname}>"
-    made["To"] = str(sender) if sender.is_ascii else _group_named(str(sender))
-    made["Subject"] = _unstructured("Subject", title(about, subject))  # type: ignore[assignment]  # Header is text too
-    made["Date"] = date(int(times.now))
-    made["Message-ID"] = f"<{write_message_id(message)}@{hostname}>"
-    made["Auto-Submitted"] = "auto-replied"  # RFC 3834 §5
-    made["MIME-Version"] = "1.0"
+    head(
+        made,
+        hostname=hostname,
+        message=message,
+        to=str(sender) if sender.is_ascii else _group_named(str(sender)),
+        subject=_unstructured("Subject", title(about, subject)),
+        now=times.now,
+        auto="auto-replied",
+    )
     boundary = f"=_{write_message_id(message)}_{_digest(parts)}"
     made["Content-Type"] = f'multipart/report; report-type=delivery-status; boundary="{boundary}"'
     made.set_payload([*parts])

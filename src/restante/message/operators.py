@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from email.header import Header
 
-from restante.message.parts import POLICY, text_part
-from restante.message.trace import date
+from restante.message.parts import POLICY, head, text_part
 from restante.message.wording import cleaned
-from restante.model import Mailbox, MessageId, write_message_id
+from restante.model import Mailbox, MessageId
 
 
 def operators_letter(
@@ -17,12 +16,14 @@ def operators_letter(
     """The whole of it; `message` is its own id."""
     text = [f"This is the mail system at {hostname}.", "", *(cleaned(line) for line in lines), ""]
     letter = text_part("plain; charset=utf-8", "\r\n".join(text).encode("utf-8", "replace"))
-    letter["From"] = f"Mail Delivery System <MAILER-DAEMON@{hostname}>"
-    letter["To"] = f"<{to}>" if to.is_ascii else "undisclosed-recipients:;"
     title = cleaned(subject)
-    letter["Subject"] = title if title.isascii() else Header(title, "utf-8", header_name="Subject").encode()
-    letter["Date"] = date(int(now))
-    letter["Message-ID"] = f"<{write_message_id(message)}@{hostname}>"
-    letter["Auto-Submitted"] = "auto-generated"
-    letter["MIME-Version"] = "1.0"
+    head(
+        letter,
+        hostname=hostname,
+        message=message,
+        to=f"<{to}>" if to.is_ascii else "undisclosed-recipients:;",
+        subject=title if title.isascii() else Header(title, "utf-8", header_name="Subject").encode(),
+        now=now,
+        auto="auto-generated",
+    )
     return letter.as_bytes(policy=POLICY)

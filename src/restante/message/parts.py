@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import binascii
 import re
+from email.header import Header
 from email.message import Message
 from email.policy import compat32
+
+from restante.message.trace import date
+from restante.model import MessageId, write_message_id
 
 # Not policy.SMTP: it decodes encoded words in what it is given, and a peer's reply may hold any.
 POLICY = compat32.clone(linesep="\r\n", max_line_length=78, mangle_from_=False)
@@ -22,3 +26,16 @@ def text_part(subtype: str, text: bytes) -> Message:
         text = binascii.b2a_qp(_LINE_END.sub(b"\n", text), istext=True)
     part.set_payload(text.decode("ascii"))
     return part
+
+
+def head(
+    made: Message, *, hostname: str, message: MessageId, to: str, subject: str | Header, now: float, auto: str
+) -> None:
+    """Gives a message of this host's own its header. `message` is its id, `auto` how it came about (RFC 3834 §5)."""
+    made["From"] = f"Mail Delivery System <MAILER-DAEMON@{hostname}>"
+    made["To"] = to
+    made["Subject"] = subject  # type: ignore[assignment]  # Header is text too
+    made["Date"] = date(int(now))
+    made["Message-ID"] = f"<{write_message_id(message)}@{hostname}>"
+    made["Auto-Submitted"] = auto
+    made["MIME-Version"] = "1.0"

@@ -6,11 +6,11 @@ are not named in it: whoever was written to without the others' knowledge stays 
 
 from __future__ import annotations
 
-from restante.message.parts import POLICY, text_part
+from restante.message.parts import POLICY, head, text_part
 from restante.message.subject import field_of, subject_of
 from restante.message.trace import date
 from restante.message.wording import cleaned
-from restante.model import ItemId, Mailbox, MessageId, write_item_id, write_message_id
+from restante.model import ItemId, Mailbox, MessageId, write_item_id
 from restante.smtp.address import write_path
 
 SUBJECT = "A message for you is too large for the link"
@@ -51,11 +51,6 @@ def too_large_notice(
         "",
     ]
     notice = text_part("plain; charset=utf-8", "\r\n".join(lines).encode("utf-8", "replace"))
-    notice["From"] = f"Mail Delivery System <MAILER-DAEMON@{hostname}>"
-    notice["To"] = "undisclosed-recipients:;"
-    notice["Subject"] = SUBJECT
-    notice["Date"] = date(int(now))
-    notice["Message-ID"] = f"<{write_message_id(message)}@{hostname}>"
-    notice["Auto-Submitted"] = "auto-generated"
-    notice["MIME-Version"] = "1.0"
+    to = "undisclosed-recipients:;"
+    head(notice, hostname=hostname, message=message, to=to, subject=SUBJECT, now=now, auto="auto-generated")
     return notice.as_bytes(policy=POLICY)
