@@ -7,7 +7,17 @@ import itertools
 from collections.abc import Mapping
 
 from restante.admin.protocol import DomainStatus, QueueItem, QuotaUse, ShownItem, ShownRecipient
-from restante.directory.entries import EVERY_OTHER, NO_QUOTA, Delivered, Directory, Entry, Held, Rejected, Relayed
+from restante.directory.entries import (
+    EVERY_OTHER,
+    NO_QUOTA,
+    Delivered,
+    Directory,
+    Entry,
+    Held,
+    Quota,
+    Rejected,
+    Relayed,
+)
 from restante.model import DomainName, Item, Waiting, write_item_id
 from restante.smtp.address import write_path
 from restante.spool.spool import Spool
@@ -56,12 +66,17 @@ def quota_use(
     directory: Directory, name: DomainName, waiting: Waiting, stopped: Mapping[DomainName, Waiting]
 ) -> QuotaUse | None:
     """How full a domain is, where it has a quota; that of `*` is for each of its domains."""
-    entry = directory.entry_for(name)
-    if not isinstance(entry, Held) or entry.quota == NO_QUOTA:
+    if (quota := quota_of(directory, name)) is None:
         return None
     kept = stopped.get(name, _NOTHING)
     items, octets = waiting.items + kept.items, waiting.octets + kept.octets
-    return QuotaUse(items, octets, entry.quota.items, entry.quota.octets)
+    return QuotaUse(items, octets, quota.items, quota.octets)
+
+
+def quota_of(directory: Directory, name: DomainName) -> Quota | None:
+    """The quota of a domain; None where it has none."""
+    entry = directory.entry_for(name)
+    return entry.quota if isinstance(entry, Held) and entry.quota != NO_QUOTA else None
 
 
 def queue_item(item: Item) -> QueueItem:

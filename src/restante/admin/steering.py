@@ -20,7 +20,7 @@ from restante.admin.choice import Choice, NotChosen, choice_of
 from restante.admin.domains import Amount, DomainPages, LastContact, rows_of
 from restante.admin.endings import Done, Redirecting, Returning, parse_target
 from restante.admin.left import WANTED, tried, unchanged
-from restante.admin.listing import domain_rows, header_section, queue_item, quota_use, shown_item
+from restante.admin.listing import domain_rows, header_section, queue_item, quota_of, quota_use, shown_item
 from restante.admin.seen import Seen
 from restante.calls.schedule import Caller, NoSuchCall
 from restante.clock import Clock
@@ -256,8 +256,10 @@ class Steering:
         return p.QueueAnswer(tuple(map(queue_item, items)), self._clock.wall(), cursor, quotas)
 
     async def _quotas(self, domains: Iterable[DomainName]) -> dict[str, p.QuotaUse]:
-        directory, kept = self._directory(), await self._spool.stopped_domains()
-        uses = {name: quota_use(directory, name, self._spool.waiting(name), kept) for name in domains}
+        directory = self._directory()
+        limited = [name for name in domains if quota_of(directory, name) is not None]
+        kept = await self._spool.stopped_domains() if limited else {}  # a row is read for each item that is stopped
+        uses = {name: quota_use(directory, name, self._spool.waiting(name), kept) for name in limited}
         return {name: use for name, use in uses.items() if use is not None}
 
     async def _show(self, request: p.Show) -> p.AnyAnswer:
