@@ -179,6 +179,7 @@ def close_notify_then_clear(secure: ssl.SSLSocket) -> None:
     with contextlib.suppress(OSError):
         os.write(fd, b"rest\r\n.\r\nQUIT\r\n")
     os.close(fd)
+    secure.settimeout(20)
 
 
 def garbage(secure: ssl.SSLSocket) -> None:
