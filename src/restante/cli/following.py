@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import typer
 
 from restante.admin.protocol import CallAnswer, ReleaseAnswer
+from restante.admin.words import rate, size, span
 from restante.cli.doors import CommandFailed
-from restante.cli.screen import call_line, complain, rate, release_line, say, size, span, write_json
+from restante.cli.screen import call_line, complain, release_line, say, write_json
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from restante.admin import protocol as p
+from restante.admin.words import counted
 from restante.cli import screen
 from restante.cli.doors import CommandFailed, Configured
 
@@ -159,7 +160,7 @@ def import_all(configured: Configured, kind: str, file: Path, *, json: bool) -> 
     except OSError as error:
         raise CommandFailed((f"{file} cannot be read: {error.strerror}",), p.USAGE) from None
     put(configured, kind, tables, file)
-    say_done(f"{screen.counted(len(tables), kind[:-1])} imported", list(tables), json=json)
+    say_done(f"{counted(len(tables), kind[:-1])} imported", list(tables), json=json)
 
 
 def say_done(text: str, names: list[str], secret: str | None = None, *, json: bool) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from restante.admin import protocol as p
+from restante.admin.words import counted, span
 from restante.cli import doors, keeping, screen
 from restante.cli.doors import CommandFailed, Configured
 from restante.cli.options import Config, Json, chosen
@@ -72,7 +73,7 @@ def recipients(
     elif count is None:
         screen.say(f"{entry.name} has no list: recipients are learned")
     else:
-        screen.say(f"{entry.name} has a list of {screen.counted(count, 'recipient')}; mail for others is refused")
+        screen.say(f"{entry.name} has a list of {counted(count, 'recipient')}; mail for others is refused")
 
 
 def _entry(configured: Configured, plain: str) -> tuple[Held | Relayed, Recipients | None]:
@@ -143,7 +144,7 @@ def _show(configured: Configured, plain: str, entry: Held | Relayed, *, is_kept:
 
 
 def _age(since: float | None, now: float) -> str:
-    return "" if since is None else f"{screen.span(now - since)} ago"
+    return "" if since is None else f"{span(now - since)} ago"
 
 
 def _rows(configured: Configured, plain: str, entry: Held | Relayed) -> list[dict[str, Any]]:

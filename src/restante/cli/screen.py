@@ -1,4 +1,4 @@
-"""How answers look: tables on a terminal that is wide enough, plain lines elsewhere; sizes, ages and times in words.
+"""How answers look: tables on a terminal that is wide enough, plain lines elsewhere.
 
 Whatever a peer may have written is escaped before it is shown. Ids are never cut.
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from restante.admin import protocol as p
+from restante.admin.words import counted, moment, rate, size, span
 from restante.model import CallView, ItemState, Progress, ReleaseView
 from restante.observe.lines import escape
 
@@ -23,46 +23,8 @@ if TYPE_CHECKING:
 RELEASES_SHOWN = 10
 UNKNOWN = "?"
 """What stands for that which damage has made unknown."""
-_UNITS = ("octets", "kB", "MB", "GB", "TB")
 _BORDER = 3  # columns that rich puts between two of a table
 _NO_QUOTAS: Mapping[str, p.QuotaUse] = {}
-_SPANS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-
-
-# words
-
-
-def size(octets: float) -> str:
-    """`812 octets`, `4.1 kB`, `25 MB`: of a thousand each."""
-    unit = 0
-    while octets >= 999.5 and unit < len(_UNITS) - 1:
-        octets /= 1000
-        unit += 1
-    digits = 1 if unit and octets < 9.95 else 0
-    return f"{octets:.{digits}f} {_UNITS[unit]}"
-
-
-def span(seconds: float) -> str:
-    """`12 s`, `5 min 3 s`, `2 h 10 min`, `3 d 4 h`: two units at most."""
-    left = max(0, int(seconds))
-    parts: list[str] = []
-    for length, unit in _SPANS:
-        count, left = divmod(left, length)
-        if count or parts:
-            parts.append(f"{count} {unit}" if count else "")
-        if len(parts) == 2:
-            break
-    return " ".join(filter(None, parts)) or "0 s"
-
-
-def moment(wall: float | None) -> str:
-    """A wall time in local time, to the second; nothing for None."""
-    return "" if wall is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall))
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 message`, `2 messages`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 # lines, JSON, tables
@@ -394,8 +356,3 @@ def call_line(view: CallView, now: float) -> str:
         return f"call {view.name} to {view.office}: {ways}, {span(seconds)}"
     left = f", {span(view.window_ends - now)} left" if view.window_ends is not None else ""
     return f"call {view.name} to {view.office}: {view.step or view.progress}: {ways}, {span(seconds)}{left}"
-
-
-def rate(octets: int, seconds: float) -> str:
-    """Octets a second; nothing can be said of no time."""
-    return f"{size(octets / seconds)}/s" if seconds >= 0.001 else f"{size(octets)}/s"
