@@ -1,6 +1,6 @@
-"""The API as a FastAPI application: made anew for each address, of what is handed in.
+"""The API and the pages as a FastAPI application, made of what is handed in.
 
-It describes itself at `/api/openapi.json`. There are no pages that would load anything from other hosts.
+The API describes itself at `/api/openapi.json`. No page loads anything from other hosts.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from restante.web.keeper import Keeper
 from restante.web.lists import Lists
 from restante.web.logins import Porter
 from restante.web.metrics import metrics_router
+from restante.web.pages.site import add_pages
 from restante.web.problems import answer_with_problems
 from restante.web.recipients import recipients_router
 from restante.web.refusals import answer_refusals
@@ -59,6 +60,7 @@ class Sources:
     announce: Announce
     clock: Clock
     names: Callable[[], Collection[str]]
+    hostname: str
     observing: Observing | None = None
     metrics_from: Callable[[], Sequence[Network]] = tuple
     """Who reads metrics without a login."""
@@ -78,7 +80,8 @@ def make_application(sources: Sources, bounds: Bounds = BOUNDS) -> Application:
     answer_with_problems(app)
     answer_refusals(app)
     clock, keeper = sources.clock, sources.keeper
-    admit = Porter(sources.logins, sources.announce).admit
+    porter = Porter(sources.logins, sources.announce)
+    admit = porter.admit
     common = Common(admit, sources.steering, clock)
     for router in (
         domains_router(common, keeper),
@@ -92,6 +95,7 @@ def make_application(sources: Sources, bounds: Bounds = BOUNDS) -> Application:
         events_router(common, sources.feed, keeper.directory),
     ):
         app.include_router(router)
+    add_pages(app, common, porter, sources.feed, sources.hostname)
     if sources.observing is not None:
         app.include_router(metrics_router(sources.observing, sources.metrics_from, admit))
 

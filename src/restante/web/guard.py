@@ -2,7 +2,8 @@
 
 A request must be for this host by a name that it has, for else a page of somebody else's could have its name look up to
 our address (DNS rebinding); come from no page of another origin; have no coded body (a few octets could become many);
-and have a body that is neither too long nor too slow. Answers say to browsers that they are no pages, and are not kept.
+and have a body that is neither too long nor too slow. Answers say to browsers that they are no pages,
+and are not kept, where they do not say otherwise.
 """
 
 from __future__ import annotations
@@ -135,11 +136,13 @@ class _Answer:
         self._has_begun = False
 
     async def send(self, event: Event) -> None:
-        """With the fields that all answers have."""
+        """With the fields that all answers have; a page has some of its own."""
         if event["type"] == "http.response.start":
             self._has_begun = True
             date = (b"date", formatdate(self._clock.wall(), usegmt=True).encode())
-            event = {**event, "headers": [*event.get("headers", ()), *HEADERS, date]}
+            own = event.get("headers", ())
+            named = {name for name, _ in own}
+            event = {**event, "headers": [*own, *(field for field in HEADERS if field[0] not in named), date]}
         await self._send(event)
 
     async def problem(self, status: int, detail: str = "") -> None:

@@ -121,19 +121,34 @@ class Porter:
 
     async def admit(self, request: Request) -> None:
         """Finds out who asks, and notes it in the request. Raises Problem."""
-        assert request.client is not None, "who is connected has an address"
-        principal = Principal(ipaddress.ip_address(request.client.host))
-        if request.url.scheme != "https" and not principal.address.is_loopback:
-            raise Problem(403, "passwords and tokens are taken over TLS alone")
+        principal = _principal(request)
         outcome = await self._outcome(request.headers.get("Authorization", ""), principal)
         if outcome is None:
             raise _nobody()
-        directory = self._logins.directory()
-        user = directory.user(outcome.login) if isinstance(outcome, Admitted) else None
+        request.state.asker = self._admitted(outcome, principal)
+
+    async def admit_shown(self, request: Request, name: str, password: str) -> Asker:
+        """Who logs in with a form. Raises Problem."""
+        principal = _principal(request)
+        shown = b"\0" + name.encode() + b"\0" + password.encode()
+        return self._admitted(await self._by_password(shown, principal), principal)
+
+    def asker(self, request: Request, user: User) -> Asker:
+        """A user who was admitted before, as he asks now. Raises Problem."""
+        return self._asker(user, _principal(request))
+
+    def user(self, name: str) -> User | None:
+        """A user as he is now."""
+        return self._logins.directory().user(name)
+
+    def _asker(self, user: User, principal: Principal) -> Asker:
+        within = None if user.admin else domains_here(user, self._logins.directory())
+        return Asker(user, Principal(principal.address, user.name), within)
+
+    def _admitted(self, outcome: Outcome, principal: Principal) -> Asker:
+        user = self.user(outcome.login) if isinstance(outcome, Admitted) else None
         if user is not None:
-            within = None if user.admin else domains_here(user, directory)
-            request.state.asker = Asker(user, Principal(principal.address, user.name), within)
-            return
+            return self._asker(user, principal)
         refusal = _too_many() if isinstance(outcome, NotTried) else _nobody()
         self._announce(
             LoginRefused(
@@ -153,9 +168,21 @@ class Porter:
             return None if token is None else await check_token(self._logins, token, principal)
         if scheme.lower() != "basic" or (shown := _password(rest)) is None:
             return None
+        return await self._by_password(shown, principal)
+
+    async def _by_password(self, shown: bytes, principal: Principal) -> Outcome:
         outcome = await self._logins.attempt(sasl.PLAIN, principal).start(shown)
         assert not isinstance(outcome, sasl.Challenge), "PLAIN has one step"
         return outcome
+
+
+def _principal(request: Request) -> Principal:
+    """Where a request comes from. Raises Problem where nothing secret may cross the way from there."""
+    assert request.client is not None, "who is connected has an address"
+    principal = Principal(ipaddress.ip_address(request.client.host))
+    if request.url.scheme != "https" and not principal.address.is_loopback:
+        raise Problem(403, "passwords and tokens are taken over TLS alone")
+    return principal
 
 
 def _nobody() -> Problem:

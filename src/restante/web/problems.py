@@ -75,12 +75,13 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def answer_with_problems(app: FastAPI) -> None:
     """All that goes wrong in the application is answered so."""
-    app.add_exception_handler(AnyHTTPException, _of_http)
+    app.add_exception_handler(AnyHTTPException, problem_of_http)
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_exception_handler(Exception, _of_us)
 
 
-async def _of_http(_: Request, error: Exception) -> Response:
+async def problem_of_http(_: Request, error: Exception) -> Response:
+    """What a route has raised, or the lack of one."""
     assert isinstance(error, AnyHTTPException), error
     wrong = error.wrong if isinstance(error, Problem) else ()
     body = write_problem(error.status_code, error.detail, wrong)

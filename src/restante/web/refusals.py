@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
 
 from restante.admin.choice import NotChosen
 from restante.admin.endings import NowhereElse
@@ -20,7 +21,7 @@ from restante.model import IdError, NextHopError
 from restante.release.answers import NoSuchEntry
 from restante.smtp.address import AddressError
 from restante.store.book import BookUnusable
-from restante.web.problems import MEDIA_TYPE, MOST_ERRORS, Wrong, write_problem
+from restante.web.problems import MEDIA_TYPE, MOST_ERRORS, Problem, Wrong, write_problem
 
 STATUSES: Mapping[type[Exception], int] = {
     NotYours: 403,
@@ -45,12 +46,17 @@ def answer_refusals(app: FastAPI) -> None:
         app.add_exception_handler(kind, _refused)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+def refusal_of(error: Exception) -> tuple[int, str, tuple[Wrong, ...]]:
+    """The status, what is said of it, and each thing that must be changed."""
+    if isinstance(error, HTTPException):
+        return error.status_code, error.detail, tuple(error.wrong) if isinstance(error, Problem) else ()
     status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), MAY_PASS)
-    detail, wrong = str(error), list[Wrong]()
     if isinstance(error, ConfigError):
-        detail = "not in order; nothing has changed"
-        wrong = [Wrong(f"{one.key}: found {one.found}, allowed: {one.allowed}") for one in error.problems[:MOST_ERRORS]]
-    elif isinstance(error, BookUnusable):
-        detail = error.reason
+        wrong = (Wrong(f"{one.key}: found {one.found}, allowed: {one.allowed}") for one in error.problems[:MOST_ERRORS])
+        return status, "not in order; nothing has changed", tuple(wrong)
+    return status, error.reason if isinstance(error, BookUnusable) else str(error), ()
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    status, detail, wrong = refusal_of(error)
     return Response(write_problem(status, detail, wrong), status, media_type=MEDIA_TYPE)

@@ -120,6 +120,7 @@ class Web:
             announce=means.announce,
             clock=means.clock,
             names=self._names,
+            hostname=means.settings().hostname,
             observing=means.observing,
             metrics_from=self._metrics_from,
         )
