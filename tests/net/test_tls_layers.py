@@ -119,6 +119,13 @@ def test_a_client_need_not_have_one(office: Pair, tmp_path: Path) -> None:
     assert shown(server_context(office.certificate, office.key), site) is None
 
 
+def test_a_browser_is_asked_for_none(office: Pair, tmp_path: Path) -> None:
+    """By the context that asks all others: it would have its user choose one."""
+    site, asked = AUTHORITY.issue().write(tmp_path, "site"), asking(office, AUTHORITY.own)
+    assert shown(asked.for_browsers(), site) is None
+    assert shown(asked, site) is not None
+
+
 def test_no_session_is_resumed(office: Pair, tmp_path: Path) -> None:
     """In a resumed one nobody would judge the certificate: each connection has a handshake of its own."""
     context = asking(office, AUTHORITY.own)

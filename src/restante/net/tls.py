@@ -101,17 +101,29 @@ class ServerContext:
 
     server_side = True
 
-    def __init__(self, context: SSL.Context, end_point: bytes, *, has_authorities: bool, ends: float) -> None:
+    def __init__(
+        self, context: SSL.Context, end_point: bytes, *, has_authorities: bool, ends: float, asks: bool = True
+    ) -> None:
         self._context = context
         self._end_point = end_point
         self.ends = ends
         """The wall time until which the certificate is good."""
         self._has_authorities = has_authorities
+        self._asks = asks
+
+    def for_browsers(self) -> ServerContext:
+        """The same, but no client is asked for a certificate: browsers would ask their users for one."""
+        return ServerContext(
+            self._context, self._end_point, has_authorities=self._has_authorities, ends=self.ends, asks=False
+        )
 
     def layer(self, server_name: str | None = None) -> ServerLayer:
         """See TlsContext; a listener has one certificate, whatever name it is called by."""
         assert server_name is None, "that is for a client"
-        return ServerLayer(self._context, self._end_point, has_authorities=self._has_authorities)
+        layer = ServerLayer(self._context, self._end_point, has_authorities=self._has_authorities)
+        if not self._asks:
+            layer.connection.set_verify(SSL.VERIFY_NONE)
+        return layer
 
 
 @dataclass(frozen=True, slots=True)

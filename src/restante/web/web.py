@@ -139,7 +139,7 @@ class Web:
         if opened.admin.has_tls:
             guest.waiting_since = self._means.clock.monotonic()
             try:
-                await stream.begin_tls(self._means.tls())
+                await stream.begin_tls(self._means.tls().for_browsers())
             except (StreamClosed, StreamTimeout):
                 return
         await serve(stream, guest, http)
