@@ -52,7 +52,7 @@ class Sessions:
         """A new one; gives its secret."""
         secret, now = secrets.token_urlsafe(_OCTETS), self._clock.monotonic()
         of_user = [key for key, session in self._sessions.items() if session.user.name == user.name]
-        for key in of_user[: len(of_user) - MOST_OF_ONE + 1]:
+        for key in of_user[: max(0, len(of_user) - MOST_OF_ONE + 1)]:
             del self._sessions[key]
         while len(self._sessions) >= MOST_SESSIONS:
             self._sessions.popitem(last=False)
