@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import httpx2
 import pytest
 from tests.here import CHECKOUT, not_here
 from tests.stories.wire import typed
@@ -50,7 +51,7 @@ def mailboxes(tree: Path, host: str, domain: str) -> list[Path]:
 
 def wait_for(tree: Path, host: str, domain: str, messages: int) -> None:
     """Returns once a host's mailboxes hold so many messages."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 90
     while len(mailboxes(tree, host, domain)) < messages:
         assert time.monotonic() < end, f"{len(mailboxes(tree, host, domain))} of {messages} messages at {host}"
         time.sleep(0.05)
@@ -77,10 +78,18 @@ def test_both_examples_work_as_told(tree: Path) -> None:
         def as_told(command: str, *, status: int = 0) -> str:
             assert command in told, told
             done = subprocess.run(
-                command, shell=True, cwd=tree, capture_output=True, text=True, timeout=60, check=False
+                command, shell=True, cwd=tree, capture_output=True, text=True, timeout=100, check=False
             )
             assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
             return done.stdout
+
+        [password] = re.findall(r"user admin, password (\S+):", told)
+        for url in re.findall(r"http://\S+/", told):
+            with httpx2.Client(base_url=url, trust_env=False, timeout=30) as browser:
+                said = {"name": "admin", "password": password}
+                answer = browser.post("/login", data=said, headers={"Origin": url.rstrip("/")})
+                assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+                assert "3 messages" in browser.get("/").text
 
         waits = as_told(".venv/bin/restante queue --config run/site/restante.toml")
         assert "localtest.example" in waits
@@ -99,7 +108,7 @@ def test_both_examples_work_as_told(tree: Path) -> None:
         assert "251" in as_told(".venv/bin/restante etrn 127.0.49.26:2525 test.example")
     finally:
         os.killpg(server.pid, signal.SIGINT)
-        rest, _ = server.communicate(timeout=30)
+        rest, _ = server.communicate(timeout=90)
     assert server.returncode == 0, rest
     for host, address in (("site", SITE), ("office", OFFICE)):
         assert not re.search("Traceback|ERROR", (tree / "run" / host / "log").read_text(), re.IGNORECASE)
