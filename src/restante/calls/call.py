@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from restante.calls.asking import ATRN, Asking, back_off
+from restante.calls.going import CallRate, Going
 from restante.calls.hooks import Hook, run_hook
 from restante.calls.ledger import EndedBy, Ledger
 from restante.calls.notes import Notes
@@ -52,6 +53,7 @@ class Call:
         self._flushing: asyncio.Task[None] | None = None
         self._telling: asyncio.Task[None] | None = None
         self.told = dict(told or {})
+        self._going = Going(self._ledger, wall, self._began)
         self._view = CallView(
             name=plan.name,
             office=str(plan.office),
@@ -76,6 +78,14 @@ class Call:
             replies=tuple(f"{node}: {said}" for node, said in self._notes.replies.items()),
             error=self._notes.error,
         )
+
+    @property
+    def rate(self) -> CallRate:
+        """How fast it goes, or how it went."""
+        view = self.view
+        if view.progress is Progress.ENDED:
+            return self._going.ended(view)
+        return self._going.running(view, self._clock.monotonic(), self._left)
 
     def hang_up(self, why: str) -> None:
         """Ends it now, for a reason that goes into its record; the `after` hook still runs."""
@@ -102,6 +112,7 @@ class Call:
 
     def _record(self, ended_by: EndedBy) -> CallEnded:
         plan, view = self._plan, self.view
+        self._going.look(self._clock.monotonic())
         left = self._ledger.owed + sum(self._means.releaser.waiting_items(entry) for entry in plan.flush)
         self._notes.step = ended_by.value
         self._view = replace(self._view, progress=Progress.ENDED, ended=self._clock.wall())
@@ -202,6 +213,7 @@ class Call:
         octets_seen = self._octets_in()
         while True:
             now = self._clock.monotonic()
+            self._going.look(now)
             if (octets := self._octets_in()) != octets_seen:
                 octets_seen = octets
                 self._ledger.touched(now)

@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 
 from restante.facts import Announce, ContentDamaged
 from restante.model import DomainName, Item, ItemId, Order
@@ -29,8 +30,15 @@ MOST_ASIDE = 1000
 """Items that wait for a second look; more of them are given back at once."""
 
 
+def _unheeded(item: ItemId, octets: int) -> None:
+    del item, octets
+
+
 class ReleaseFeed:
-    """The parcels of one release, in order. `room` is asked before each item is begun."""
+    """The parcels of one release, in order. `room` is asked before each item is begun.
+
+    `on_its_way` is told of what is streamed, as the carrier tells it.
+    """
 
     def __init__(
         self,
@@ -43,6 +51,7 @@ class ReleaseFeed:
         announce: Announce,
         due: Due | None = None,
         wall: Callable[[], float] = time.time,
+        on_its_way: Callable[[ItemId, int], None] = _unheeded,
     ) -> None:
         self._spool = spool
         self._find_domains = domains
@@ -51,6 +60,7 @@ class ReleaseFeed:
         self._room = room
         self._announce = announce
         self._wall = wall
+        self._on_its_way = on_its_way
         self._claimed: deque[Item] = deque()
         self._ready: deque[Parcel] = deque()
         self._ready_octets = 0
@@ -206,7 +216,7 @@ class ReleaseFeed:
         if isinstance(content, bytes):
             return Parcel(item, content)
         await let_go(content)
-        return Parcel(item, lambda: _opened(self._spool, item))
+        return Parcel(item, lambda: _opened(self._spool, item), partial(self._on_its_way, item.id))
 
 
 async def _whole(pieces: AsyncIterator[bytes]) -> bytes:

@@ -35,6 +35,7 @@ from restante.release.answers import (
 )
 from restante.release.destinations import Destinations
 from restante.release.learning import Learn, learn_nothing
+from restante.release.rates import ReleaseRate
 from restante.release.run import STOPPED, Means, Run
 from restante.release.runs import Carriers, Request, Runs
 from restante.release.several import Several
@@ -148,7 +149,7 @@ class Releases:
 
         For `*` by MX the view sums up those of its destinations. Raises NoSuchEntry, Stopping.
         """
-        self._check_target(name, to)
+        self.check_target(name, to)
         if self._destinations.entry(name) is not None:
             return self._runs.request(name, requester, to).view
         if self._runs.is_stopping:
@@ -163,6 +164,19 @@ class Releases:
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)
         return several.view
+
+    def check_target(self, name: str, to: HostPort | None) -> None:
+        """Whether an operator may release that. Raises NoSuchEntry."""
+        directory = self._directory()
+        found = self._destinations.entry(name) or directory.entry(name)
+        if found is None and isinstance(directory.entry(EVERY_OTHER), Held | Relayed | Delivered):
+            raise NoSuchEntry(f"{name} has no entry of its own: its mail is released with *")
+        if found is None:
+            raise NoSuchEntry(f"{name} is not a domain of this host")
+        if isinstance(found, Rejected):
+            raise NoSuchEntry(f"mail for {name} is refused, not sent on")
+        if to is None and isinstance(found, Held) and isinstance(found.next_hop, Caller):
+            raise NoSuchEntry(f"{name} is released to whoever calls; say where to")
 
     async def _request_all(
         self, several: Several, destinations: Sequence[str], to: HostPort | None, requester: str
@@ -188,7 +202,7 @@ class Releases:
         What suits `line` goes over it, when it is lent. Raises NoSuchEntry, Stopping.
         """
         for entry in entries:
-            self._check_target(entry, None)
+            self.check_target(entry, None)
         requests: list[Request] = []
         for number, destination in enumerate([d for entry in entries for d in self._destinations.of_entry(entry)], 1):
             if self.waiting_items(destination):
@@ -207,6 +221,10 @@ class Releases:
     def view(self, number: int) -> ReleaseView | None:
         """A release as it stands."""
         return self._runs.register.view(number)
+
+    def rate(self, number: int) -> ReleaseRate | None:
+        """How fast a release went; None for a number that is not known."""
+        return self._runs.register.rate(number)
 
     def views(self) -> list[ReleaseView]:
         """What runs, what waits to, and what has ended, newest first."""
@@ -280,19 +298,6 @@ class Releases:
 
     def _may_begin(self, destination: str) -> bool:
         return not self._runs.is_stopping and self._runs.are_free([destination])
-
-    def _check_target(self, name: str, to: HostPort | None) -> None:
-        """Whether an operator may release that. Raises NoSuchEntry."""
-        directory = self._directory()
-        found = self._destinations.entry(name) or directory.entry(name)
-        if found is None and isinstance(directory.entry(EVERY_OTHER), Held | Relayed | Delivered):
-            raise NoSuchEntry(f"{name} has no entry of its own: its mail is released with *")
-        if found is None:
-            raise NoSuchEntry(f"{name} is not a domain of this host")
-        if isinstance(found, Rejected):
-            raise NoSuchEntry(f"mail for {name} is refused, not sent on")
-        if to is None and isinstance(found, Held) and isinstance(found.next_hop, Caller):
-            raise NoSuchEntry(f"{name} is released to whoever calls; say where to")
 
     async def stop(self, patience: float) -> None:
         """Begins nothing more, lets what is on its way finish for so many seconds, then cuts it."""

@@ -20,8 +20,10 @@ from restante.model import DomainName, Item, Order, Progress, ReleaseView
 from restante.release import settling
 from restante.release.allowance import Allowance
 from restante.release.feed import ReleaseFeed
+from restante.release.going import Going
 from restante.release.learning import Learn, learn_nothing
 from restante.release.plan import MEASURED_SECONDS, Room
+from restante.release.rates import Outlook, Series, outlook
 from restante.release.reports import Reports
 from restante.smtp.address import write_path
 from restante.spool.spool import Arrival, Due, Spool
@@ -82,11 +84,12 @@ class Run:
     ) -> None:
         self._means = means
         self._carrier = carrier
-        self._view = replace(view, target=carrier.target, progress=Progress.RUNNING, started=means.clock.wall())
-        self._delivered = self._deferred = self._failed = self._octets = 0
+        started = means.clock.wall()
+        self._view = replace(view, target=carrier.target, progress=Progress.RUNNING, started=started)
         self._until = until
         self._retry = retry
         self._began = means.clock.monotonic()
+        self._going = Going(means.clock.monotonic, started)
         self._drawing_since: float | None = None
         self._unsettled: list[settling.Sorted] = []
         self._settling: asyncio.Task[None] | None = None
@@ -105,18 +108,37 @@ class Run:
             announce=means.announce,
             due=due,
             wall=means.clock.wall,
+            on_its_way=self._going.on_its_way,
         )
 
     @property
     def view(self) -> ReleaseView:
         """How it stands."""
+        going = self._going
         return replace(
             self._view,
-            delivered=self._delivered,
-            deferred=self._deferred,
-            failed=self._failed,
-            octets_sent=self._octets,
+            delivered=going.delivered,
+            deferred=going.deferred,
+            failed=going.failed,
+            octets_sent=going.octets,
         )
+
+    @property
+    def series(self) -> Series:
+        """What has left so far, over time."""
+        return self._going.series
+
+    @property
+    def outlook(self) -> Outlook:
+        """What is to be expected of it. What is left is not known where only what is due leaves."""
+        if self._is_over:
+            return Outlook()
+        now, means = self._means.clock.monotonic(), self._means
+        left = None
+        if not self._stopped and self._feed.due is None:
+            left = self._going.left(map(means.spool.waiting, means.routes.waiting_domains(self._view.domain)))
+        seconds_left = None if self._until is None else max(0.0, self._until - now)
+        return outlook(self._going.rate, left, seconds_left, self._octets_per_second(now))
 
     @property
     def domains(self) -> Sequence[DomainName]:
@@ -166,6 +188,7 @@ class Run:
         left = sum(means.spool.waiting(d).items for d in means.routes.waiting_domains(self._view.domain))
         error = self._error(end, left)
         await self._feed.close()
+        self._going.note()
         self._view = replace(self._view, progress=Progress.ENDED, ended=means.clock.wall(), error=error)
         seconds = means.clock.monotonic() - self._began
         means.announce(ended(self.view, left, seconds))
@@ -189,8 +212,13 @@ class Run:
         now = self._means.clock.monotonic()
         if self._drawing_since is None:
             self._drawing_since = now
-        spent = now - self._drawing_since
-        return Room(self._until - now, self._octets / spent if self._octets and spent >= MEASURED_SECONDS else None)
+        return Room(self._until - now, self._octets_per_second(now))
+
+    def _octets_per_second(self, now: float) -> float | None:
+        """As measured so far; None where it is not known yet, or not asked."""
+        spent = now - self._drawing_since if self._drawing_since is not None else 0.0
+        octets = self._going.octets
+        return octets / spent if octets and spent >= MEASURED_SECONDS else None
 
     # outcomes
 
@@ -220,24 +248,14 @@ class Run:
         await means.spool.settle([settling.settlement(results, now, dsn, self._retry) for results, dsn in safe])
         number, target = self._view.number, self._view.target
         for results, dsn in safe:
-            self._count(results)
+            self._feed.settled(results.item.id)
+            self._going.settled(results)
             means.learn(results)
             for fact in settling.facts(results, number, results.at or target, None if dsn is None else dsn.id):
                 means.announce(fact)
             if dsn is not None:
                 means.routes.arrived(dsn.envelopes[0][0])
-
-    def _count(self, results: settling.Sorted) -> None:
-        item = results.item
-        self._feed.settled(item.id)
-        if results.is_delivered:
-            self._delivered += 1
-        if results.deferred:
-            self._deferred += 1
-        if results.refused:
-            self._failed += 1
-        if results.delivered:
-            self._octets += item.size
+        self._going.note()
 
     async def _with_report(self, results: settling.Sorted, now: float) -> tuple[settling.Sorted, Arrival | None]:
         """The outcomes with a DSN, where one is wanted and can leave.

@@ -17,6 +17,7 @@ from restante.release.byself import ByItself
 from restante.release.destinations import Destinations, domain_of, is_by_mx, leaves_by_itself
 from restante.release.learning import learn_nothing
 from restante.release.places import Kind, Places
+from restante.release.rates import Outlook, Series
 from restante.release.register import Register
 from restante.release.retry import due_at, schedule_of
 from restante.release.run import STOPPED, WINDOW_OVER, Means, Run, ended, explained, later
@@ -54,6 +55,7 @@ class Request:
     done: asyncio.Event = field(default_factory=asyncio.Event)
     entry: Entry | None = None
     run: Run | None = None
+    series: Series | None = None
 
     @property
     def destination(self) -> str:
@@ -64,6 +66,11 @@ class Request:
     def view(self) -> ReleaseView:
         """How it stands, and in the end, how it ended."""
         return self.waiting_view if self.run is None else self.run.view
+
+    @property
+    def outlook(self) -> Outlook:
+        """What is to be expected of it."""
+        return Outlook() if self.run is None else self.run.outlook
 
     @property
     def is_joinable(self) -> bool:
@@ -231,6 +238,7 @@ class Runs:
             due=due_at(self._clock.wall(), retry) if request.is_arrival else None,
             retry=retry,
         )
+        request.series = request.run.series
         await request.run.run()
 
     def _over(self, task: asyncio.Task[None]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from restante.model import Progress, ReleaseView
+from restante.release.rates import Outlook
 from restante.release.register import Numbered
 
 
@@ -18,6 +19,8 @@ class Several:
         self._parts: list[Numbered] = []
         self._errors = 0
         self.done = asyncio.Event()
+        self.series = None
+        self.outlook = Outlook()
 
     @property
     def view(self) -> ReleaseView:

@@ -18,7 +18,7 @@ from restante.smtp.client_events import ContentWanted, Ended, Event, Finished
 from restante.smtp.offer import RECIPIENTS_FOR_ALL, Outgoing, Way, unsendable
 from restante.smtp.reply import MalformedReply, Reply
 from restante.transport.greeting import Dialogue, Manners, PeerEnded, introduce
-from restante.transport.outcome import MAILBOX, Feed, Hop, ItemOutcome, Parcel, Report
+from restante.transport.outcome import MAILBOX, Feed, Hop, ItemOutcome, Parcel, Report, unheeded
 from restante.transport.terms import UNPROVEN, Footing, hop_of, mail_parameters, rcpt_parameters, unsafe
 from restante.transport.verdict import judge
 
@@ -66,10 +66,6 @@ class _Job:
 
 
 _Key = tuple[_Job, int]
-
-
-def _unheeded(octets: int) -> None:
-    del octets
 
 
 class Conversation:
@@ -131,7 +127,7 @@ class Conversation:
         self._flush()
         self._stream.end()
 
-    async def carry(self, feed: Feed, report: Report, answered: Callable[[int], None] = _unheeded) -> None:
+    async def carry(self, feed: Feed, report: Report, answered: Callable[[int], None] = unheeded) -> None:
         """Carries what the feed gives until it has no more; then another feed may follow. What is raised closes it.
 
         `answered` is told the octets of each transaction that has its final reply; where this connection is all there
@@ -227,9 +223,11 @@ class Conversation:
     async def _send_content(self, key: _Key) -> None:
         """Large content, piece by piece, for as long as the peer wants it."""
         self._wanted = None
-        content = key[0].parcel.content
+        parcel = key[0].parcel
+        content = parcel.content
         assert not isinstance(content, bytes)
         held = b""
+        sent = 0
         async with aclosing(content()) as pieces:  # type: ignore[type-var]  # every content is a generator
             async for piece in pieces:
                 if not self._engine.wants_content(key):
@@ -237,6 +235,8 @@ class Conversation:
                 if held:
                     self._engine.content(key, held, last=False)
                     await self._keep_small()
+                    sent += len(held)
+                    parcel.on_its_way(sent)
                 held = piece
         if self._engine.wants_content(key):
             self._engine.content(key, held, last=True)

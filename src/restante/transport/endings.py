@@ -29,7 +29,7 @@ class EndingFeed:
         while (parcel := await self._feed.next()) is not None:
             item = parcel.item
             if item.envelope.body is not Body.BINARY:
-                return Parcel(item, _ended(parcel))
+                return Parcel(item, _ended(parcel), parcel.on_its_way)
             if await _is_ended(parcel):
                 return parcel
             self._report(ItemOutcome(item, [(r.mailbox, NO_LINE_END) for r in item.envelope.recipients]))

@@ -61,7 +61,7 @@ class _ExpandingFeed:
             expansion = Expansion(parcel.item, self._readers)
             if expansion.readers:
                 self._lent[parcel.item.id] = parcel, expansion
-                return Parcel(expansion.for_store(), parcel.content)
+                return Parcel(expansion.for_store(), parcel.content, parcel.on_its_way)
             self._report(expansion.outcome({}))
         return None
 

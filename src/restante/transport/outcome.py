@@ -58,12 +58,21 @@ class Refused:
 Outcome = Delivered | Deferred | Refused
 
 
+def unheeded(octets: int) -> None:
+    """For who does not want to know."""
+    del octets
+
+
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """An item with its content: whole when small, else a function that opens it, once per attempt."""
+    """An item with its content: whole when small, else a function that opens it, once per attempt.
+
+    `on_its_way` may be told how many octets of it this attempt has sent, while more are to follow.
+    """
 
     item: Item
     content: bytes | Callable[[], AsyncIterator[bytes]]
+    on_its_way: Callable[[int], None] = field(default=unheeded, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
