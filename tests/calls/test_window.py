@@ -165,3 +165,24 @@ def test_without_a_moment_there_was_none() -> None:
     assert Schedule((), BERLIN).last_before(at("2026-01-05 13:00")) is None
     assert Schedule.parse(("0 14 * * *",)).last_before(-6e10) is not None
     assert Schedule.parse(("0 14 * * *",)).last_before(-62_135_596_000.0) is None
+
+
+FIELDS = ("* * * * *", "*/7 * * * *", "30 2 * * *", "0 2,3 * * 0", "15 */2 * * *", "@hourly", "59 1 29 * *")
+
+
+@given(
+    st.lists(st.sampled_from(FIELDS), max_size=3),
+    st.sampled_from(["2026-03-29 00:00", "2026-10-25 00:00", "2028-02-28 12:00"]),
+    st.floats(0, 4 * 3600),
+    st.floats(0, 4 * 3600),
+)
+def test_the_moments_between_two_are_those_that_come_one_after_the_other(
+    expressions: list[str], day: str, after: float, seconds: float
+) -> None:
+    """In order, each once, neither end among them, in the nights too in which an hour is skipped or comes twice."""
+    schedule, start = Schedule.parse(tuple(expressions), BERLIN), at(day) + after
+    expected, now = list[float](), start
+    while (moment := schedule.next_after(now)) is not None and moment < start + seconds:
+        expected.append(moment)
+        now = moment
+    assert list(schedule.between(start, start + seconds)) == expected

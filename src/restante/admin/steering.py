@@ -19,9 +19,14 @@ from restante.admin import protocol as p
 from restante.admin.choice import Choice, NotChosen, choice_of
 from restante.admin.domains import Amount, DomainPages, LastContact, rows_of
 from restante.admin.endings import Done, Redirecting, Returning, parse_target
+from restante.admin.fullness import Full, Fullness
+from restante.admin.lanes import Lanes
 from restante.admin.left import WANTED, tried, unchanged
 from restante.admin.listing import domain_rows, header_section, queue_item, quota_of, quota_use, shown_item
 from restante.admin.seen import Seen
+from restante.admin.timeline import Period, Timeline
+from restante.calls.going import CallRate
+from restante.calls.plan import CallPlan
 from restante.calls.schedule import Caller, NoSuchCall
 from restante.clock import Clock
 from restante.directory.entries import EVERY_OTHER, Directory, Held
@@ -42,6 +47,8 @@ from restante.model import (
     parse_id,
     write_item_id,
 )
+from restante.release.past import Past
+from restante.release.rates import ReleaseRate
 from restante.release.requests import OPERATOR, Releases
 from restante.smtp.address import AddressError, parse_domain
 from restante.spool.spool import ContentDamage, Spool
@@ -68,7 +75,7 @@ class Process:
 class Steering:
     """Does what is asked, for the operator; for_user() gives one for somebody else.
 
-    Without a running server `releases`, `caller`, `reload` and `process` are None. `last_contact`: see Upkeep.
+    Without a running server `releases`, `caller`, `reload`, `process` and `past` are None. `last_contact`: see Upkeep.
     """
 
     def __init__(
@@ -83,6 +90,7 @@ class Steering:
         announce: Announce,
         process: Callable[[], Process] | None,
         last_contact: LastContact = lambda _: None,
+        past: Past | None = None,
     ) -> None:
         self._spool = spool
         self._directory = directory
@@ -94,6 +102,8 @@ class Steering:
         self._process = process
         self._last_contact = last_contact
         self._pages_of_domains = DomainPages()
+        self._lanes = Lanes(past, last_contact)
+        self._fullness = Fullness(spool, clock)
         self._seen = Seen(spool, clock)
         self._by = ""
 
@@ -190,6 +200,10 @@ class Steering:
         waiting = map(self._spool.waiting, self._seen.within)
         return Amount.of(waiting), Amount.of(stopped[name] for name in self._seen.within if name in stopped)
 
+    async def nearly_full(self) -> tuple[Full, ...]:
+        """Which domains are nearly at their quotas, the fullest first, of those that may be seen; seconds old."""
+        return await self._fullness.nearly_full(self._directory(), self._seen.within)
+
     async def _status_answer(self) -> p.StatusAnswer:
         state = self._process() if self._process is not None else None
         stopped = await self._spool.stopped()
@@ -216,6 +230,12 @@ class Steering:
         views = self._releases.views() if self._releases is not None else ()
         return tuple(view for view in views if self._seen.within is None or view.domain in self._seen.within)
 
+    def release_rate(self, number: int) -> ReleaseRate | None:
+        """How fast a release went, and what is to be expected of it; None where there is none to be seen."""
+        rate = self._releases.rate(number) if self._releases is not None else None
+        is_seen = rate is not None and (self._seen.within is None or rate.view.domain in self._seen.within)
+        return rate if is_seen else None
+
     def calls(self) -> tuple[p.CallStatus, ...]:
         """Every configured call. Raises NotYours."""
         self._check_all_are_meant()
@@ -225,6 +245,33 @@ class Steering:
         """How the last calls of a name have ended, the newest first. Raises NotYours."""
         self._check_all_are_meant()
         return self._caller.past(name) if self._caller is not None else ()
+
+    def call_rate(self, name: str) -> CallRate:
+        """How fast a call goes, or the last one went. Raises NoSuchCall, NotYours."""
+        self._check_all_are_meant()
+        if self._caller is None:
+            raise NoSuchCall(name)
+        return self._caller.rate(name)
+
+    def call_plan(self, name: str) -> CallPlan:
+        """What is configured of a call. Raises NoSuchCall, NotYours."""
+        self._check_all_are_meant()
+        for plan in self._caller.plans if self._caller is not None else ():
+            if plan.name == name:
+                return plan
+        raise NoSuchCall(name)
+
+    async def timeline(
+        self, start: float | None = None, until: float | None = None, *, after: str = "", limit: int = p.PAGE
+    ) -> Timeline:
+        """What was on a line of time and what is to come, from a day back to two days ahead where nothing is said.
+
+        Calls are on the first page, for who sees all. Raises NoSpan.
+        """
+        period, within = Period.of(start, until, self._clock.wall()), self._seen.within
+        caller = self._caller if within is None and not after else None
+        limit = max(1, min(limit, p.PAGE))
+        return await self._lanes.timeline(period, self._directory(), caller, after=after, limit=limit, within=within)
 
     def _calls(self, caller: Caller) -> Iterable[p.CallStatus]:
         for view in caller.views():
@@ -345,6 +392,17 @@ class Steering:
 
         Raises AddressError, NextHopError, NoSuchEntry, Stopping, NotYours.
         """
+        releases, entry, to = self._may_release(request)
+        view = releases.request_by_operator(entry, to, self._by or OPERATOR)
+        return self._release_answer(replace(view, items=view.items or releases.waiting_items(entry)))
+
+    def check_release(self, request: p.Release) -> int:
+        """How many items such a release would offer now. Raises what begin_release() does, but for Stopping."""
+        releases, entry, to = self._may_release(request)
+        releases.check_target(entry, to)
+        return releases.waiting_items(entry)
+
+    def _may_release(self, request: p.Release) -> tuple[Releases, str, HostPort | None]:
         assert self._releases is not None, "a server runs"
         to = HostPort.parse(request.to) if request.to is not None else None
         entry = request.domain if request.domain == EVERY_OTHER else parse_domain(request.domain)
@@ -352,8 +410,7 @@ class Steering:
             is_own = entry in self._seen.within and isinstance(self._directory().entry(entry), Held)
             if to is not None or not is_own:
                 raise NotYours("a held domain of your own can be released, and to its next hop")
-        view = self._releases.request_by_operator(entry, to, self._by or OPERATOR)
-        return self._release_answer(replace(view, items=view.items or self._releases.waiting_items(entry)))
+        return self._releases, entry, to
 
     def _release_answer(self, view: ReleaseView) -> p.ReleaseAnswer:
         return p.ReleaseAnswer(view, self._clock.wall())

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from restante.calls.call import Call
+from restante.calls.going import CallRate
 from restante.calls.link import LinkProbe
 from restante.calls.memory import MOST_PAST, CallMemory, Remembered, to_nobody
 from restante.calls.plan import CallMeans, CallPlan
@@ -84,6 +85,8 @@ class Caller:
         self._memory = CallMemory(state, note)
         self._probe = probe
         self._running: dict[str, _Running] = {}
+        self._went: dict[str, CallRate] = {}
+        """By name: how fast the last call went, of those that were made since the start."""
         self._watchers: dict[str, list[asyncio.Task[None]]] = {}
         self._called_on_link: set[str] = set()
         """Calls made for a link that is up since then; new plans do not call for it again."""
@@ -101,7 +104,9 @@ class Caller:
         for name in before.keys() - {name for name, plan in self._plans.items() if before.get(name) == plan}:
             for task in self._watchers.pop(name, ()):
                 task.cancel()
-        self._memory.forget_all_but(self._plans.keys() | self._running.keys())
+        known = self._plans.keys() | self._running.keys()
+        self._memory.forget_all_but(known)
+        self._went = {name: rate for name, rate in self._went.items() if name in known}
         for name, plan in self._plans.items():
             if name not in self._watchers:
                 self._watch(plan)
@@ -130,6 +135,14 @@ class Caller:
         known = self._memory.get(name)
         return known.last if known is not None else None
 
+    def rate(self, name: str) -> CallRate:
+        """How fast a call goes, or how the last one went. Raises NoSuchCall."""
+        if (running := self._running.get(name)) is not None:
+            return running.call.rate
+        if name not in self._plans:
+            raise NoSuchCall(name)
+        return self._went.get(name) or CallRate(self.view(name) or self._not_yet(name))
+
     def past(self, name: str) -> tuple[CallView, ...]:
         """How the last calls of a name have ended, the newest first."""
         known = self._memory.get(name)
@@ -139,6 +152,11 @@ class Caller:
         """Every configured call, by name: as it runs, as its last one ended, or not yet begun (`queued`)."""
         names = sorted(self._plans.keys() | self._running.keys())
         return [self.view(name) or self._not_yet(name) for name in names]
+
+    @property
+    def plans(self) -> tuple[CallPlan, ...]:
+        """What is configured, by name."""
+        return tuple(self._plans[name] for name in sorted(self._plans))
 
     def next_window(self, name: str) -> Window | None:
         """When a call is due next by its schedule. Raises NoSuchCall."""
@@ -181,6 +199,7 @@ class Caller:
         _report(running.task, f"call {name} failed")
         known = self._memory.get(name)
         if known is not None:
+            self._went[name] = running.call.rate
             now = self._clock.wall()
             served = max(now, served_until(known.served, now))  # a clock set back a little repeats nothing
             before = [replace(known.last, replies=())] if known.last is not None else []

@@ -8,7 +8,9 @@ clock has jumped, what was missed is made up once.
 
 from __future__ import annotations
 
+import heapq
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
@@ -91,6 +93,16 @@ class Schedule:
         start = self.next_after(wall)
         return None if start is None else Window(start, start + seconds)
 
+    def between(self, after: float, until: float) -> Iterator[float]:
+        """The moments after one and before another that any expression names: each once, in order, as they are asked
+        for.
+        """
+        last = after
+        for moment in heapq.merge(*(_moments(e, self.zone, after, until) for e in self.expressions)):
+            if moment > last:
+                last = moment
+                yield moment
+
 
 @lru_cache(maxsize=256)
 def _next(expression: str, zone: tzinfo, wall: float) -> float | None:
@@ -102,6 +114,14 @@ def _next(expression: str, zone: tzinfo, wall: float) -> float | None:
     except (OverflowError, ValueError, OSError):  # the end of the calendar: nothing comes after year 9999
         return None
     return None
+
+
+def _moments(expression: str, zone: tzinfo, after: float, until: float) -> Iterator[float]:
+    """See Schedule.between()."""
+    moment = _next(expression, zone, after)
+    while moment is not None and moment < until:
+        yield moment
+        moment = _next(expression, zone, moment)
 
 
 @lru_cache(maxsize=256)

@@ -63,7 +63,7 @@ class Expected:
         """Somebody has asked for a release, and it was granted, or not; whether a site of ours is known by that."""
         if not (fact.granted and self._sites):
             return False
-        names = [name for name in _asked_for(fact, directory) if name in self._sites]
+        names = [name for name in asked_for(fact, directory) if name in self._sites]
         for name in names:
             self.seen(name, wall=wall, steady=steady)
         return bool(names)
@@ -77,6 +77,11 @@ class Expected:
             self._look_at(entry, moment)
             if number % LOOKED_AT_A_TURN == 0:
                 await asyncio.sleep(0)
+
+    def missed(self, name: str) -> float | None:
+        """When the site of an entry should have been there, where it was missed and is not there yet: a wall time."""
+        site = self._sites.get(name)
+        return None if site is None else site.missed
 
     @property
     def has_changed(self) -> bool:
@@ -140,7 +145,7 @@ class Expected:
         self._changed.add(name)
 
 
-def _asked_for(fact: ReleaseDecided, directory: Directory) -> Iterable[str]:
+def asked_for(fact: ReleaseDecided, directory: Directory) -> Iterable[str]:
     """The names of the entries that were granted: ATRN names them, of ETRN the node is known."""
     for granted in fact.granted:
         try:

@@ -1,7 +1,7 @@
 """What expiry has to remember over a restart, as rows of the history (store/history.py), there and back.
 
 Rows: `clock`, a mark of the log of ids for each steady time, a contact for each destination, a site for each held
-domain that is expected, and what others have to remember of alarms.
+domain that is expected, and what others have to remember of alarms. What has been (past.py) has rows of its own there.
 """
 
 from __future__ import annotations

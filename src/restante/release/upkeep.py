@@ -14,7 +14,16 @@ from pathlib import Path
 
 from restante.clock import Clock
 from restante.directory.entries import Directory, Held
-from restante.facts import Announce, Fact, MessageAccepted, ReleaseDecided, ReleaseEnded
+from restante.facts import (
+    AlarmKind,
+    AlarmRaised,
+    Announce,
+    CallEnded,
+    Fact,
+    MessageAccepted,
+    ReleaseDecided,
+    ReleaseEnded,
+)
 from restante.model import DomainName, MessageId
 from restante.release.ages import MARK_SECONDS, Mark, SteadyClock
 from restante.release.allowance import Allowance
@@ -23,6 +32,7 @@ from restante.release.destinations import entry_of
 from restante.release.expected import Expected
 from restante.release.expiry import Sweep
 from restante.release.memory import clock_row, contact_rows, mark_names, mark_rows, remembered, site_rows
+from restante.release.past import Past
 from restante.release.reports import Reports
 from restante.release.requests import CHANGED
 from restante.release.retention import Moment, Schedules
@@ -85,11 +95,13 @@ class Upkeep:
         self._directory = directory
         self._history = history
         self._clock = clock
-        known = remembered(history.rows())
+        rows = history.rows()
+        known = remembered(rows)
         self._ages, self._contacts = known.ages, known.contacts
         self._expected = Expected(known.sites, schedules, announce)
         self.alarms = known.alarms
         """What was remembered of alarms; see remember()."""
+        self.past = Past(rows, directory, clock)
         self._steady = SteadyClock(clock, known.ages.steady, known.wall, known.since)
         self._tried: dict[str, MessageId] = {}
         self._saving = asyncio.Lock()
@@ -139,6 +151,12 @@ class Upkeep:
             wall, steady = self._clock.wall(), self._steady.now()
             if self._expected.asked(fact, self._directory(), wall=wall, steady=steady):
                 self._save_soon()
+        self.past.heard(fact)
+        if isinstance(fact, AlarmRaised) and fact.alarm is AlarmKind.CONTACT:
+            self._missed(fact.subject)
+        if isinstance(fact, CallEnded):
+            self._keep_past()
+            self._save_soon()
         if not isinstance(fact, ReleaseEnded):
             return
         has_reached = bool(fact.delivered or fact.deferred or fact.failed) or not fact.error
@@ -156,6 +174,7 @@ class Upkeep:
                 kept=entry.retention.contacts,
             )
             self._expected.seen(fact.domain, wall=self._clock.wall(), steady=self._steady.now())
+            self.past.reached(fact)
             self._save_soon()
 
     def last_contact(self, name: str) -> float | None:
@@ -170,6 +189,7 @@ class Upkeep:
         left_out = self._ages.note(mark)
         self._put |= mark_rows([mark]) | clock_row(wall, self._steady)
         self._gone += mark_names(left_out)
+        self._keep_past()
 
     async def see_to_all(self) -> None:
         """One sweep, of all that waits. Raises SpoolBroken."""
@@ -195,6 +215,19 @@ class Upkeep:
         self._put |= put
         self._save_soon()
 
+    def _missed(self, name: str) -> None:
+        if (due := self._expected.missed(name)) is not None:
+            self.past.missed(name, due)
+
+    def _keep_past(self) -> None:
+        """What has been is written with the next."""
+        for name, row in self.past.take_changes().items():
+            if row is None:
+                self._put.pop(name, None)
+                self._gone.append(name)
+            else:
+                self._put[name] = row
+
     def _moment(self) -> Moment:
         wall = self._steady.look()
         return Moment(wall, self._steady.now(), self._steady.since, self._ages, self._tried)
@@ -207,6 +240,7 @@ class Upkeep:
             return directory.entry(name) is not None or waits(DomainName(name))
 
         self._contacts.keep(is_needed)
+        self.past.forget()
         self._tried = {name: upto for name, upto in self._tried.items() if is_needed(name)}
 
     async def save(self) -> None:
