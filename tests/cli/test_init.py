@@ -159,7 +159,7 @@ def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
                 seen += os.read(master, 4096).decode()
             os.write(master, f"{answer}\n".encode())
             shown += seen
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=90)
     os.close(master)
     assert process.returncode == 0, shown
     assert "tanstaaf" not in shown + said

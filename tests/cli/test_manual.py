@@ -24,7 +24,7 @@ EVERY = described()
 def run(*argv: str, **environment: str) -> str:
     """What `restante` prints."""
     done = subprocess.run(
-        [RESTANTE, *argv], env={**os.environ, **environment}, capture_output=True, text=True, check=True, timeout=60
+        [RESTANTE, *argv], env={**os.environ, **environment}, capture_output=True, text=True, check=True, timeout=100
     )
     return done.stdout
 
@@ -103,5 +103,5 @@ def test_bash_completes(typed: str, offered: set[str]) -> None:
         _restante_completion {RESTANTE}
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, timeout=100)
     assert set(done.stdout.split()) == offered

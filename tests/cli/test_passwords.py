@@ -21,7 +21,9 @@ RESTANTE = Path(sys.executable).with_name("restante")
 
 def restante(*arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """`restante password ARGUMENTS`, with something on stdin."""
-    return subprocess.run([RESTANTE, "password", *arguments], input=given, capture_output=True, check=False, timeout=60)
+    return subprocess.run(
+        [RESTANTE, "password", *arguments], input=given, capture_output=True, check=False, timeout=100
+    )
 
 
 def check(kept: dict[str, str], password: str) -> None:

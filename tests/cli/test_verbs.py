@@ -449,8 +449,11 @@ async def test_reload(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
 # terminals, pipes, interrupts
 
 
-def on_terminal(*arguments: str | Path, typed: bytes = b"", columns: int = 200) -> tuple[int, str]:
-    """Runs `restante` at a terminal; its exit status, and what stood there."""
+def on_terminal(
+    *arguments: str | Path, typed: bytes = b"", columns: int = 200, pieces: list[bytes] | None = None
+) -> tuple[int, str]:
+    """Runs `restante` at a terminal; its exit status, and what stood there. `pieces` get that as it comes."""
+    pieces = [] if pieces is None else pieces
     ours, theirs = pty.openpty()
     environment = os.environ | {"TERM": "xterm", "COLUMNS": str(columns), "LINES": "40"}
     with subprocess.Popen(
@@ -458,9 +461,10 @@ def on_terminal(*arguments: str | Path, typed: bytes = b"", columns: int = 200) 
     ) as process:
         os.close(theirs)
         os.write(ours, typed)
-        shown = b"".join(_until_closed(ours))
+        for piece in _until_closed(ours):
+            pieces.append(piece)
         os.close(ours)
-    return process.returncode, shown.decode()
+    return process.returncode, b"".join(pieces).decode()
 
 
 def _until_closed(terminal: int) -> Iterator[bytes]:
@@ -502,11 +506,11 @@ async def test_a_terminal_gets_a_live_display(config: Path) -> None:
     async with controlled(config.parent / "data") as (office, _):
         await office.mail()
         office.carrier.open.clear()
-        shown = asyncio.create_task(
-            asyncio.to_thread(on_terminal, "release", "test.example", "--wait", "--config", config)
-        )
+        pieces: list[bytes] = []
+        arguments = ("release", "test.example", "--wait", "--config", config)
+        shown = asyncio.create_task(asyncio.to_thread(on_terminal, *arguments, pieces=pieces))
         await _runs(office)
-        await asyncio.sleep(0.6)
+        await eventually(lambda: all(word in b"".join(pieces) for word in (b"0/1", b"test.example running")))
         office.carrier.open.set()
         status, text = await shown
     assert status == 0
@@ -562,7 +566,7 @@ async def test_an_interrupt_is_quiet_and_the_release_goes_on(config: Path) -> No
         assert process.stdout is not None
         await process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, complaints = await asyncio.wait_for(process.communicate(), 20)
+        _, complaints = await asyncio.wait_for(process.communicate(), 60)
         assert (process.returncode, complaints) == (130, b"")
         office.carrier.open.set()
         await eventually(lambda: not office.spool.domains())

@@ -54,6 +54,14 @@ def test_an_import_is_written_whole_or_not_at_all(book: Book) -> None:
     assert set(book.rows("users")) == {"a", "b"}
 
 
+def test_what_is_added_replaces_nothing(book: Book) -> None:
+    """Rows of several kinds are written together; where one of them is there already, none is."""
+    assert book.add([("users", "a", "1"), ("domains", "a", "2")]) == ()
+    assert book.add([("users", "b", "1"), ("domains", "a", "3")]) == ("a",)
+    assert book.rows("users") == {"a": "1"}
+    assert book.rows("domains") == {"a": "2"}
+
+
 def test_a_row_is_changed_in_one_go(book: Book) -> None:
     """What it becomes is made of what it is; an error in the making leaves it so."""
 
@@ -87,17 +95,18 @@ def test_another_connection_sees_that_something_has_changed(tmp_path: Path, book
 def test_what_has_changed_is_told_since_a_revision(book: Book) -> None:
     """Later rows, and all names, so that what is gone is known; a name that comes back is a change."""
     first = book.changes(0)
-    assert (dict(first.rows), set(first.names)) == ({}, set())
+    assert (first.rows, first.names) == ({}, {})
     book.put("users", [("a", "1"), ("b", "1")])
     second = book.changes(first.revision)
-    assert dict(second.rows) == {("users", "a"): "1", ("users", "b"): "1"}
+    assert second.rows == {"users": {"a": "1", "b": "1"}}
     book.remove("users", "b")
     third = book.changes(second.revision)
-    assert (dict(third.rows), set(third.names)) == ({}, {("users", "a")})
+    assert (third.rows, third.names) == ({}, {"users": {"a"}})
     book.put("users", [("b", "1")])
     fourth = book.changes(third.revision)
-    assert dict(fourth.rows) == {("users", "b"): "1"}
-    assert len(book.changes(0).rows) == 2
+    assert fourth.rows == {"users": {"b": "1"}}
+    book.put("domains", [("c.example", "1")])
+    assert book.changes(0).rows == {"domains": {"c.example": "1"}, "users": {"a": "1", "b": "1"}}
 
 
 def test_it_is_for_its_owner_alone(tmp_path: Path) -> None:

@@ -8,48 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from restante.admin.protocol import USAGE
-from restante.calls.window import parse_expression
 from restante.cli.doors import CommandFailed
 from restante.cli.interview import Interview
 from restante.config import proofs, words
 from restante.directory.entries import parse_certificate
 from restante.model import HostPort
-from restante.setup.plan import (
-    SMTP_PORT,
-    OfficePart,
-    Outgoing,
-    Plan,
-    Proof,
-    Protocol,
-    Role,
-    SitePart,
-    Software,
-    call_port,
-)
-
-PROTOCOLS = (
-    (Protocol.ATRN, "the site's mail comes over the connection that the site has made: also behind a NAT"),
-    (Protocol.ETRN, "the office connects to the site, which needs an address of its own and port 25"),
-)
-PROOFS = (
-    (Proof.LOGIN, "a name and a password, over TLS"),
-    (Proof.CERTIFICATE, "a certificate, which the office knows by its fingerprint"),
-    (Proof.ADDRESS, "the site's fixed address alone (ETRN only)"),
-)
-ROLES = (
-    (Role.OFFICE, "always on, and holds mail for a site"),
-    (Role.SITE, "has its mail from an office, when it is online"),
-    (Role.BOTH, "holds mail for some, and has its own from an office"),
-)
-OUTGOING = (
-    (Outgoing.CALL, "is held until the next call"),
-    (Outgoing.NOW, "leaves at once, and is tried again while the office cannot be reached"),
-)
-SOFTWARE = (
-    (Software.RESTANTE, "restante"),
-    (Software.POSTFIX, "Postfix"),
-    (Software.EXIM, "Exim"),
-    (Software.FETCHMAIL, "fetchmail, and whatever mail server behind it"),
+from restante.setup.plan import OfficePart, Outgoing, Plan, Proof, Protocol, Role, SitePart, Software, call_port
+from restante.setup.questions import (
+    OUTGOING,
+    PROOFS,
+    PROTOCOLS,
+    ROLES,
+    SOFTWARE,
+    parse_address,
+    parse_host_or_caller,
+    parse_mailbox,
+    parse_network,
+    parse_own_address,
+    parse_pin,
+    parse_schedule,
+    parse_text,
 )
 
 
@@ -108,13 +86,15 @@ def ask(options: Options, interview: Interview, folder: Path) -> Answers:
         default=_hostname((*own, *held)[0], is_office=office),
     )
     default_data = "/var/lib/restante" if folder == Path("/etc/restante") else "data"
-    data = interview.one("--data", options.data, "Where mail is kept", _text, default=default_data)
+    data = interview.one("--data", options.data, "Where mail is kept", parse_text, default=default_data)
     protocol = interview.choice("--protocol", options.protocol, "How mail is fetched", Protocol.ATRN, PROTOCOLS)
     proof = interview.choice("--proof", options.proof, "How the site shows who it is", Proof.LOGIN, PROOFS)
     if proof is Proof.ADDRESS and protocol is Protocol.ATRN:
         raise CommandFailed(("--protocol atrn takes a login or a certificate: an address proves nothing there",), USAGE)
     default_listen = "127.0.0.1" if protocol is Protocol.ATRN and not office else _everywhere()
-    listen = interview.several("--listen", options.listen, "Addresses for SMTP, port 25", _smtp, default=default_listen)
+    listen = interview.several(
+        "--listen", options.listen, "Addresses for SMTP, port 25", parse_own_address, default=default_listen
+    )
     other = interview.choice("--other", options.other, "What runs at the other end", Software.RESTANTE, SOFTWARE)
     questions, pairing = _Questions(options, interview), _Pairing(protocol, proof)
     plan = Plan(
@@ -179,10 +159,10 @@ def _office(questions: _Questions, domains: tuple[str, ...], pairing: _Pairing, 
     site = certificate = None
     if proof is Proof.ADDRESS:
         question = "The address of the site"
-        site = interview.one("--site-address", options.site_address, question, _address)
+        site = interview.one("--site-address", options.site_address, question, parse_address)
     elif protocol is Protocol.ETRN:
         question = "Where the site is, host or host:port (caller: at the address that it calls from)"
-        site = interview.one("--site-address", options.site_address, question, _host_or_caller, default="caller")
+        site = interview.one("--site-address", options.site_address, question, parse_host_or_caller, default="caller")
     if proof is Proof.CERTIFICATE:
         question = "The SHA-256 fingerprint of the site's certificate"
         certificate = interview.one("--certificate", options.certificate, question, parse_certificate)
@@ -207,7 +187,11 @@ def _site(questions: _Questions, domains: tuple[str, ...], pairing: _Pairing, *,
     protocol, proof = pairing.protocol, pairing.proof
     user = pairing.login(questions, domains[0], is_ours=is_both)
     users = interview.several(
-        "--mailbox", options.mailboxes, "Who has a mailbox (*: whoever is written to)", _user, default="postmaster"
+        "--mailbox",
+        options.mailboxes,
+        "Who has a mailbox (*: whoever is written to)",
+        parse_mailbox,
+        default="postmaster",
     )
     question = "The office, host or host:port"
     office = interview.one(
@@ -216,65 +200,16 @@ def _site(questions: _Questions, domains: tuple[str, ...], pairing: _Pairing, *,
     pin = None
     if proof is not Proof.ADDRESS or options.pin is not None:
         question = "The pin of the office's key, which its own init has printed (none: its certificate is trusted here)"
-        pin = interview.one("--pin", options.pin, question, _pin, default="none")
+        pin = interview.one("--pin", options.pin, question, parse_pin, default="none")
     schedule = interview.one(
-        "--schedule", options.schedule, "When to call, as in crontab", _schedule, default="*/15 * * * *"
+        "--schedule", options.schedule, "When to call, as in crontab", parse_schedule, default="*/15 * * * *"
     )
     on_link_up = interview.yes(options.link_up, "Call also when a link has come up", default=True)
     outgoing = interview.choice(
         "--outgoing", options.outgoing, "What is written here for elsewhere", Outgoing.CALL, OUTGOING
     )
     networks = interview.several(
-        *("--network", options.networks, "Networks from which mail is taken for elsewhere", _network),
+        *("--network", options.networks, "Networks from which mail is taken for elsewhere", parse_network),
         default="127.0.0.0/8 ::1/128",
     )
     return SitePart(domains, users, office, protocol, proof, user, pin, schedule, on_link_up, outgoing, networks)
-
-
-# forms of answers; each raises ValueError
-
-
-def _text(text: str) -> str:
-    if not text.strip():
-        raise ValueError("nothing")
-    return text
-
-
-def _smtp(text: str) -> HostPort:
-    at = HostPort.parse(text, SMTP_PORT)
-    if at.address is None:
-        raise ValueError("an address of this host is meant")
-    return at
-
-
-def _address(text: str) -> HostPort:
-    at = HostPort.parse(text, SMTP_PORT)
-    if at.address is None:
-        raise ValueError("an address is meant: a name proves nothing")
-    return at
-
-
-def _host_or_caller(text: str) -> HostPort | None:
-    return None if text == "caller" else HostPort.parse(text, SMTP_PORT)
-
-
-def _user(text: str) -> str:
-    return text if text == "*" else words.parse_user(text)
-
-
-def _pin(text: str) -> str | None:
-    if text == "none":
-        return None
-    try:
-        return f"sha256:{proofs.parse_pin(text)}"
-    except ValueError:
-        raise ValueError(f"{proofs.PIN.allowed} is meant") from None
-
-
-def _schedule(text: str) -> str:
-    parse_expression(text)
-    return text
-
-
-def _network(text: str) -> str:
-    return str(words.parse_network(text))

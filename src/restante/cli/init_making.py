@@ -5,9 +5,7 @@ written, and read again as the server would.
 from __future__ import annotations
 
 import ipaddress
-import secrets
-import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol as Shape
@@ -20,10 +18,11 @@ from restante.cli import doors, passwords
 from restante.cli.doors import CommandFailed
 from restante.cli.init_answers import Answers
 from restante.cli.init_files import CONFIG, Files, program
-from restante.model import HostPort, IPAddress
-from restante.net.networks import Networks
+from restante.logins.passwords import new_password, new_secret
+from restante.model import IPAddress
 from restante.net.tls import self_signed
 from restante.net.tls_layers import pin_of
+from restante.setup.addresses import seen
 from restante.setup.configuration import configuration
 from restante.setup.hooks import Hook, hooks
 from restante.setup.plan import PASSWORD_FILE, Plan, Proof
@@ -33,15 +32,6 @@ from restante.store.disk import Disk, make_folders
 
 PUBLIC, PRIVATE, PROGRAM = 0o640, 0o600, 0o755
 HOOKS = "hooks"
-_MADE_UP = 20  # letters and digits: more than 100 bits
-_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
-_HIDDEN = Networks(
-    [ipaddress.ip_network(text) for text in ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16")]
-    + [ipaddress.ip_network(text) for text in ("172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7", "fe80::/10")]
-)
-"""Networks whose addresses others cannot reach."""
-_FAR = ("198.51.100.1", "2001:db8::1")
-"""Somewhere else, of each family; nothing is sent there."""
 
 
 class AskPassword(Shape):
@@ -56,7 +46,7 @@ def make(
     answers: Answers, files: Files, ask: AskPassword, public: Sequence[str], *, force: bool, with_hooks: bool
 ) -> str:
     """Writes it all; what is left to do, in words. Raises CommandFailed, CertificateError."""
-    addresses = _given(public) if public else tuple(_seen(answers.plan.listen))
+    addresses = _given(public) if public else tuple(seen(answers.plan.listen))
     scripts = _hooks(answers.plan, files) if with_hooks else ()
     secret_of = answers.plan.office.secret_file if answers.plan.office is not None else None
     names = [f"{HOOKS}/{hook.name}" for hook in scripts] + [
@@ -95,7 +85,7 @@ def _with_passwords(plan: Plan, files: Files, ask: AskPassword) -> tuple[Plan, s
     if plan.office is not None and plan.office.proof is Proof.LOGIN:
         password = ask(f"The password of {plan.office.user}", may_be_new=True)
         if password is None:
-            password = made_up = "-".join(_chance(_MADE_UP // 4) for _ in range(4))
+            password = made_up = new_password()
         plan = replace(plan, office=replace(plan.office, password=passwords.keys_of(password)))
     own = None
     if plan.site is not None and plan.site.proof is Proof.LOGIN:
@@ -103,14 +93,10 @@ def _with_passwords(plan: Plan, files: Files, ask: AskPassword) -> tuple[Plan, s
         if not own:
             raise CommandFailed(("the password is empty",), USAGE)
     if plan.office is not None and plan.office.secret_file is not None:
-        files.write(plan.office.secret_file, f"{secrets.token_hex(24)}\n", PRIVATE)
+        files.write(plan.office.secret_file, f"{new_secret()}\n", PRIVATE)
     if own is not None:
         files.write(PASSWORD_FILE, f"{own}\n", PRIVATE)
     return plan, made_up
-
-
-def _chance(letters: int) -> str:
-    return "".join(secrets.choice(_LETTERS) for _ in range(letters))
 
 
 def _certificate(plan: Plan, files: Files) -> x509.Certificate | None:
@@ -153,23 +139,3 @@ def _given(public: Sequence[str]) -> tuple[IPAddress, ...]:
         return tuple(map(ipaddress.ip_address, public))
     except ValueError as error:
         raise CommandFailed((f"--public: {error}",), USAGE) from None
-
-
-def _seen(listen: Sequence[HostPort]) -> Iterator[IPAddress]:
-    """Addresses at which others may reach us: those that are listened at, or those of the routes out."""
-    named = [at.address for at in listen if at.address is not None and not at.address.is_unspecified]
-    families = {at.address.version for at in listen if at.address is not None and at.address.is_unspecified}
-    routed = [_towards(far) for far in map(ipaddress.ip_address, _FAR) if far.version in families]
-    found: dict[IPAddress, None] = dict.fromkeys([*named, *(address for address in routed if address is not None)])
-    return (address for address in found if address not in _HIDDEN)
-
-
-def _towards(far: IPAddress) -> IPAddress | None:
-    """Our address on the way there; None: there is no way."""
-    family = socket.AF_INET6 if far.version == 6 else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((str(far), 25))
-        except OSError:
-            return None
-        return ipaddress.ip_address(probe.getsockname()[0].partition("%")[0])

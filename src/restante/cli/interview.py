@@ -14,6 +14,7 @@ import typer
 from restante.admin.protocol import USAGE
 from restante.cli import screen
 from restante.cli.doors import CommandFailed
+from restante.setup.questions import why_not
 
 T = TypeVar("T")
 C = TypeVar("C", bound=StrEnum)
@@ -48,7 +49,7 @@ class Interview:
         try:
             return parse(text)
         except ValueError as error:
-            raise CommandFailed((f"{option} {text}: {_what(error, text)}",), USAGE) from None
+            raise CommandFailed((f"{option} {text}: {why_not(error, text)}",), USAGE) from None
 
     def several(
         self, option: str, given: Sequence[str] | None, question: str, parse: Callable[[str], T], *, default: str | None
@@ -90,12 +91,6 @@ def _reader(parse: Callable[[str], T]) -> Callable[[str], T]:
         try:
             return parse(text.strip())
         except ValueError as error:
-            raise typer.BadParameter(_what(error, text)) from None
+            raise typer.BadParameter(why_not(error, text)) from None
 
     return read
-
-
-def _what(error: ValueError, text: str) -> str:
-    """Why a text is no answer; many parsers only say which text."""
-    said = str(error)
-    return said if said and said != text else "not in a form that is understood"

@@ -45,11 +45,9 @@ def keys_of(password: str) -> dict[str, str]:
     from restante.logins import passwords  # noqa: PLC0415 - brings argon2
 
     try:
-        prepared = passwords.check_password(password)
+        return passwords.keys_of(password)
     except passwords.PasswordError as error:
         raise CommandFailed((str(error),), p.USAGE) from None
-    scram = passwords.write_scram(passwords.scram_keys(prepared))
-    return {"password": passwords.hash_password(prepared), "scram": scram}
 
 
 def _terminal() -> str:

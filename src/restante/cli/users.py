@@ -79,12 +79,10 @@ def set_user(  # noqa: PLR0917 - options
 @app.command("remove")
 def remove_user(context: typer.Context, name: UserName, config: Config = None, *, json: Json = False) -> None:
     """Remove a user. Domains must not name it in release_from any more."""
-    from restante.directory.entries import Grant, Held  # noqa: PLC0415
+    from restante.config.keeping import released_by  # noqa: PLC0415
 
     configured = doors.load(chosen(context, config))
-    grant = Grant(login=name.casefold())
-    entries = configured.directory().entries()
-    if named := [entry.name for entry in entries if isinstance(entry, Held) and grant in entry.grants]:
+    if named := released_by(configured.directory(), name):
         raise CommandFailed((f"user {name} may release {', '.join(named[:10])}: change release_from there first",))
     keeping.remove(configured, "users", name)
     keeping.say_done(f"user {name} removed", [name], json=json)

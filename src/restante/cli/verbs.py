@@ -6,6 +6,7 @@ is used. What may go wrong is told in one line each, on stderr, and never as a t
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -101,6 +102,7 @@ app.command()(doctor.doctor)
 def serve(context: typer.Context, config: Config = None) -> None:
     """Run the server in the foreground."""
     file = doors.find_file(chosen(context, config))
+    gc.disable()  # it would look at all modules again and again while they come in; see run()
     from restante.app import run  # noqa: PLC0415 - the whole server, for this command alone
 
     raise typer.Exit(run(file))

@@ -15,7 +15,7 @@ from restante.config.kept import to_rows
 from restante.config.recipients import KIND as RECIPIENTS
 from restante.config.settings import Settings
 from restante.config.tokens import KIND as TOKENS
-from restante.directory.entries import Directory
+from restante.directory.entries import Directory, Grant, Held
 from restante.errors import RestanteError
 from restante.store.book import Book
 
@@ -60,11 +60,33 @@ def put_tables(
     `folder`: of relative paths; `source`: what problems name. Raises ConfigError, InFile, BookUnusable.
     """
     file = source or book.file
-    rows = to_rows(kind, tables, settings=settings, directory=directory, file=file, folder=folder)
-    in_file = getattr(settings, kind)
-    if hidden := tuple(name for name, _ in rows if name in in_file):
-        raise InFile(kind, hidden)
-    book.put(kind, rows)
+    rows = check_tables({kind: tables}, settings=settings, directory=directory, folder=folder, source=file)
+    book.put(kind, [(name, text) for _, name, text in rows])
+
+
+def check_tables(
+    kinds: Mapping[str, Mapping[str, dict[str, Any]]],
+    *,
+    settings: Settings,
+    directory: Directory,
+    folder: Path,
+    source: Path,
+) -> list[tuple[str, str, str]]:
+    """Tables of several kinds as rows to add: kind, name and JSON. See put_tables(). Raises ConfigError, InFile."""
+    found = []
+    for kind, tables in kinds.items():
+        rows = to_rows(kind, tables, settings=settings, directory=directory, file=source, folder=folder)
+        in_file = getattr(settings, kind)
+        if hidden := tuple(name for name, _ in rows if name in in_file):
+            raise InFile(kind, hidden)
+        found += [(kind, name, text) for name, text in rows]
+    return found
+
+
+def released_by(directory: Directory, user: str) -> list[str]:
+    """The held entries that name a user in `release_from`, and would not be in order without it."""
+    grant = Grant(login=user.casefold())
+    return [entry.name for entry in directory.entries() if isinstance(entry, Held) and grant in entry.grants]
 
 
 def remove_row(book: Book, kind: str, name: str, settings: Settings) -> None:

@@ -33,6 +33,8 @@ _SCRAM = re.compile(
     r"SCRAM-SHA-256\$([1-9][0-9]{3,6}):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)", re.ASCII
 )
 _SECRET_OCTETS = 24
+_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # none that is taken for another
+_GROUPS, _OF_GROUP = 4, 5  # of 32 letters: 100 bits
 
 
 class PasswordError(ValueError):
@@ -130,3 +132,14 @@ def _octets(text: str) -> bytes:
 def new_secret() -> str:
     """A fresh secret for CRAM-MD5: 192 bits of chance in hexadecimal."""
     return secrets.token_hex(_SECRET_OCTETS)
+
+
+def new_password() -> str:
+    """A fresh password of 100 bits of chance, which can be read out and typed."""
+    return "-".join("".join(secrets.choice(_LETTERS) for _ in range(_OF_GROUP)) for _ in range(_GROUPS))
+
+
+def keys_of(password: str) -> dict[str, str]:
+    """The keys `password` and `scram` of `[users.NAME]`, of a password as somebody typed it. Raises PasswordError."""
+    prepared = check_password(password)
+    return {"password": hash_password(prepared), "scram": write_scram(scram_keys(prepared))}

@@ -7,17 +7,22 @@ import datetime as dt
 import os
 import shlex
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from OpenSSL import SSL, crypto
 
 from restante.config.proofs import is_open_to_others
 from restante.config.settings import Hold, Relay, Settings
 from restante.net.certificates import has_name, is_for_servers
+from restante.net.dane import TlsaRecord
+from restante.net.stream import TlsBroken
 from restante.net.tls import CertificateError, server_context
 from restante.net.tls_layers import pin_of
 from restante.setup.finding import Finding, Host, ok, warning, wrong
+from restante.setup.records import tlsa_of
 
 CERTIFICATE, SECRETS = "certificate", "secrets"
 SOON_DAYS = 14
@@ -82,6 +87,25 @@ def _trusted(chain: Sequence[x509.Certificate], now: dt.datetime) -> Finding:
         remedy = f"append the certificate of {issuer}, unless it is an authority of your own"
         return warning(CERTIFICATE, f"it does not lead to an authority that this system trusts: {error}", remedy)
     return ok(CERTIFICATE, f"trusted, valid until {own.not_valid_after_utc:%Y-%m-%d}; {pin}")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What others must know of a certificate. `pin`: of its key, where it is self-signed."""
+
+    fingerprint: str
+    tlsa: TlsaRecord
+    pin: str | None
+
+
+def shown(file: Path) -> Shown | None:
+    """Of the certificate in a file; None where there is none yet, or none that can be read. Blocks."""
+    try:
+        own = x509.load_pem_x509_certificates(file.read_bytes())[0]
+        pin = f"sha256:{pin_of(own)}" if own.issuer == own.subject else None
+        return Shown(own.fingerprint(hashes.SHA256()).hex(), tlsa_of(own), pin)
+    except (OSError, ValueError, TlsBroken):
+        return None
 
 
 async def secrets(host: Host) -> AsyncIterator[Finding]:

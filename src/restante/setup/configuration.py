@@ -5,16 +5,15 @@ What a remark says is the first sentence of the key's own documentation, unless 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from restante.config.meanings import meaning_of
 from restante.config.problems import write_key, write_value
 from restante.config.settings import Call, Deliver, Hold, Listen, MayRelay, Relay, Section, Settings, Tls, User
 from restante.model import HostPort
 from restante.setup.plan import (
-    CALL,
     ODMR_PORT,
-    PASSWORD_FILE,
     SMTP_PORT,
     SUBMISSION_PORT,
     OfficePart,
@@ -36,13 +35,19 @@ SELF_SIGNED = "self-signed.pem", "self-signed.key"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table of the file: its header ("" for the top), what it is for, its keys, and remarks of our own on them."""
+    """One table of the file: its path (empty for the top), what it is for, its keys, and remarks of our own on them."""
 
-    header: str
+    path: tuple[str, ...]
     section: type[Section]
     what: str
     values: Mapping[str, object]
     remarks: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def header(self) -> str:
+        """As it stands in the file."""
+        header = f"[{write_key(self.path)}]" if self.path else ""
+        return f"[{header}]" if self.section is Listen else header
 
 
 def configuration(plan: Plan) -> str:
@@ -50,30 +55,40 @@ def configuration(plan: Plan) -> str:
     return "\n".join([HEAD, *map(_written, tables(plan))])
 
 
-def fragment(plan: Plan) -> str:
+def fragment(plan: Plan, only: Callable[[Table], bool] = lambda _: True) -> str:
     """The tables that make an office or a site of a host which is set up already, without remarks."""
-    return "\n".join(_bare(table) for table in tables(plan) if _is_of_pair(table))
+    return "\n".join(_bare(table) for table in tables(plan) if _is_of_pair(table) and only(table))
+
+
+def rows(plan: Plan) -> dict[str, dict[str, dict[str, object]]]:
+    """What of it the store can keep: the tables of domains and users, by kind and then by name."""
+    kept: dict[str, dict[str, dict[str, object]]] = {"domains": {}, "users": {}}
+    for table in tables(plan):
+        if table.section in (Hold, Deliver, User) and _is_of_pair(table):
+            kind, name = table.path
+            kept[kind][name] = dict(table.values)
+    return kept
 
 
 def _is_of_pair(table: Table) -> bool:
     """Whether a table is about the two hosts; what a host has besides, it has already."""
     if table.section is Listen:
         return "service" in table.values
-    return table.section not in (Settings, Tls, MayRelay) and table.header != _header("domains", "*")
+    return table.section not in (Settings, Tls, MayRelay) and table.path != ("domains", "*")
 
 
 def tables(plan: Plan) -> Iterator[Table]:
     """The tables of a host's file."""
-    yield Table("", Settings, "", {"hostname": plan.hostname, "data": plan.data})
+    yield Table((), Settings, "", {"hostname": plan.hostname, "data": plan.data})
     yield from _listeners(plan)
     if plan.certificate is not None:
         values = {"certificate": plan.certificate, "key": plan.key}
         remarks = {"certificate": "The certificate, and behind it those that lead to the authority."}
-        yield Table("[tls]", Tls, "The certificate that this host shows.", values, remarks)
+        yield Table(("tls",), Tls, "The certificate that this host shows.", values, remarks)
     if plan.office is not None:
         yield from _of_office(plan.office)
     if networks := _relay_networks(plan):
-        yield Table("[relay]", MayRelay, "Who may send to any domain without a login.", {"from": networks})
+        yield Table(("relay",), MayRelay, "Who may send to any domain without a login.", {"from": networks})
     if plan.site is not None:
         yield from _of_site(plan.site, plan.data)
     yield _all_else(plan)
@@ -91,14 +106,8 @@ def _bare(table: Table) -> str:
     return "\n".join([table.header, *(f"{write_key([k])} = {write_value(v)}" for k, v in table.values.items())]) + "\n"
 
 
-def _header(table: str, name: str) -> str:
-    return f"[{write_key([table, name])}]"
-
-
 def _first_sentence(section: type[Section], key: str) -> str:
-    text = section.model_fields[section.by_key()[key]].description
-    assert text, "every key says what it means"
-    return " ".join(text.split()).partition(". ")[0].removesuffix(".") + "."
+    return meaning_of(section, key).partition(". ")[0].removesuffix(".") + "."
 
 
 def _listeners(plan: Plan) -> Iterator[Table]:
@@ -106,20 +115,20 @@ def _listeners(plan: Plan) -> Iterator[Table]:
     is_asked = office is not None or (plan.site is not None and plan.site.protocol is Protocol.ETRN)
     takes = "Mail from other servers, and ETRN." if is_asked else "Mail from the programs here."
     for at in plan.listen:
-        yield Table("[[listen]]", Listen, takes, {"address": str(at)}, _LISTEN)
+        yield Table(("listen",), Listen, takes, {"address": str(at)}, _LISTEN)
     if office is None or office.proof is Proof.ADDRESS:
         return
     for at in plan.listen:
         if office.protocol is Protocol.ATRN:
             values: dict[str, object] = {"address": str(HostPort(at.host, ODMR_PORT)), "service": "odmr"}
-            if office.secret_file is None:
+            if not office.is_for_fetchmail:
                 values["require_tls"] = True
             yield Table(
-                "[[listen]]", Listen, "The site logs in here, and has its mail (ATRN, RFC 2645).", values, _LISTEN
+                ("listen",), Listen, "The site logs in here, and has its mail (ATRN, RFC 2645).", values, _LISTEN
             )
         if office.proof is Proof.LOGIN:
             values = {"address": str(HostPort(at.host, SUBMISSION_PORT)), "service": "submission", "require_tls": True}
-            yield Table("[[listen]]", Listen, "The site logs in here, and sends its own mail.", values, _LISTEN)
+            yield Table(("listen",), Listen, "The site logs in here, and sends its own mail.", values, _LISTEN)
 
 
 _LISTEN = {
@@ -142,7 +151,7 @@ def _of_office(office: OfficePart) -> Iterator[Table]:
             remarks["release_from"] = "Who may have the mail released: who shows this certificate."
         if office.site is None:
             remarks["next_hop"] = "Released mail goes to who has asked, and has proven who he is."
-        yield Table(_header("domains", domain), Hold, "A domain that is held.", values, remarks)
+        yield Table(("domains", domain), Hold, "A domain that is held.", values, remarks)
     if office.user is not None:
         yield _user(office, office.user)
 
@@ -167,7 +176,7 @@ def _user(office: OfficePart, name: str) -> Table:
         "certificates": "Who shows one of these is this user.",
         "domains": "Whose mail it may have, and send from.",
     }
-    return Table(_header("users", name), User, "The site's login.", values, remarks)
+    return Table(("users", name), User, "The site's login.", values, remarks)
 
 
 def _relay_networks(plan: Plan) -> list[str]:
@@ -185,7 +194,7 @@ def _of_site(site: SitePart, data: str) -> Iterator[Table]:
             "action": f"Its mailboxes are here: Maildirs, {data}/mailboxes/{domain}/USER.",
             "users": "Who has a mailbox; others are refused.",
         }
-        yield Table(_header("domains", domain), Deliver, "Our own domain.", values, remarks)
+        yield Table(("domains", domain), Deliver, "Our own domain.", values, remarks)
     yield _call(site, data)
 
 
@@ -208,7 +217,7 @@ def _call(site: SitePart, data: str) -> Table:
         "tls": "How far the connection must be encrypted.",
         "tls_pin": "The SHA-256 of the key that the office must show; nobody else hears our password.",
     }
-    return Table(_header("calls", CALL), Call, "When the office is called, and how.", values, remarks)
+    return Table(("calls", site.call), Call, "When the office is called, and how.", values, remarks)
 
 
 def _safely(site: SitePart) -> dict[str, object]:
@@ -220,7 +229,7 @@ def _safely(site: SitePart) -> dict[str, object]:
 def _credentials(site: SitePart) -> dict[str, object]:
     if site.proof is not Proof.LOGIN:
         return {}
-    return {"user": site.user, "password_file": PASSWORD_FILE}
+    return {"user": site.user, "password_file": site.password_file}
 
 
 def _all_else(plan: Plan) -> Table:
@@ -231,7 +240,7 @@ def _all_else(plan: Plan) -> Table:
     smarthost = plan.office.smarthost
     next_hop = "mx" if smarthost is None else _short(smarthost, SMTP_PORT)
     what = "All other domains: mail of those who may relay, and reports, goes on at once."
-    return Table(_header("domains", "*"), Relay, what, {"action": "relay", "next_hop": next_hop}, _ACTION)
+    return Table(("domains", "*"), Relay, what, {"action": "relay", "next_hop": next_hop}, _ACTION)
 
 
 def _outgoing(site: SitePart) -> Table:
@@ -248,7 +257,7 @@ def _outgoing(site: SitePart) -> Table:
         "tls": "How far the connection must be encrypted.",
         "tls_pin": "The SHA-256 of the key that must be shown there.",
     }
-    return Table(_header("domains", "*"), section, "What we write to all other domains.", values, remarks)
+    return Table(("domains", "*"), section, "What we write to all other domains.", values, remarks)
 
 
 _ACTION = {"action": "It goes on at once.", "next_hop": "Where it goes: `mx` is as the MX records say."}

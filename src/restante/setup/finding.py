@@ -48,6 +48,14 @@ def wrong(subject: str, text: str, remedy: str) -> Finding:
     return Finding(Mark.WRONG, subject, text, remedy)
 
 
+def certificate_of(settings: Settings) -> tuple[Path, Path]:
+    """Where a host's certificate and its key are, or will be made."""
+    certificate, key = settings.tls.certificate, settings.tls.key
+    if certificate is None or key is None:
+        return settings.data / "self-signed.pem", settings.data / "self-signed.key"
+    return certificate, key
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """A host that is looked at, and what is known of it before anything was."""
@@ -78,10 +86,7 @@ class Host:
     @property
     def certificate(self) -> tuple[Path, Path]:
         """Where our certificate and its key are, or will be made."""
-        certificate, key = self.settings.tls.certificate, self.settings.tls.key
-        if certificate is None or key is None:
-            return self.settings.data / "self-signed.pem", self.settings.data / "self-signed.key"
-        return certificate, key
+        return certificate_of(self.settings)
 
 
 Check = Callable[[Host], AsyncIterator[Finding]]

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from random import Random
 
+from restante.config.settings import Settings
 from restante.config.words import is_loopback
 from restante.directory.entries import EVERY_OTHER, Delivered, Held, Relayed
 from restante.model import ByMx, HostPort, IPAddress
 from restante.mx.exchanges import NoWay, Oneself
-from restante.mx.lookup import Answer, LookupFailed, MxRecord
+from restante.mx.lookup import Answer, LookupFailed, MxRecord, Names
 from restante.mx.route import route
 from restante.net.own import OwnAddresses
 from restante.net.tls import OPPORTUNISTIC
@@ -29,8 +30,9 @@ ROOT = "."
 _EVERY_ADDRESS = OwnAddresses([HostPort("0.0.0.0"), HostPort("::")], 25)  # noqa: S104 - all that this host has
 
 
-def _is_ours(host: Host, address: IPAddress) -> bool:
-    return address in _EVERY_ADDRESS or any(listen.address.address == address for listen in host.settings.listen)
+def is_ours(settings: Settings, address: IPAddress) -> bool:
+    """Whether this host has an address, or listens there."""
+    return address in _EVERY_ADDRESS or any(listen.address.address == address for listen in settings.listen)
 
 
 async def own_name(host: Host) -> AsyncIterator[Finding]:
@@ -48,7 +50,7 @@ async def own_name(host: Host) -> AsyncIterator[Finding]:
         yield wrong(DNS, f"{name} has no address", f"add: {name}. A (this host's address)")
         return
     shown = ", ".join(map(str, found.records))
-    if any(_is_ours(host, address) for address in found.records):
+    if any(is_ours(host.settings, address) for address in found.records):
         yield ok(DNS, f"{name} is {shown}, which is here")
     else:
         remedy = "right where a NAT forwards port 25 from there; else change the record"
@@ -87,8 +89,8 @@ async def _of_domain(host: Host, domain: str, brought_to: str) -> Finding:
     remedy = f"add: {domain}. MX 10 {brought_to}."
     try:
         found = await host.names.mx(domain)
-        hosts = _hosts(domain, found)
-        if brought_to in hosts or await _leads_here(host, hosts, brought_to):
+        hosts = hosts_of(domain, found)
+        if brought_to in hosts or await leads_here(host.names, host.settings, hosts, brought_to):
             return ok(DNS, f"mail for {domain} is brought to {brought_to}")
     except LookupFailed as error:
         return warning(DNS, str(error), "look at the resolver, and at who serves the domain")
@@ -97,7 +99,7 @@ async def _of_domain(host: Host, domain: str, brought_to: str) -> Finding:
     return warning(DNS, f"mail for {domain} is brought to {', '.join(hosts) or 'nobody'}, not to {brought_to}", remedy)
 
 
-def _hosts(domain: str, found: Answer[MxRecord]) -> list[str]:
+def hosts_of(domain: str, found: Answer[MxRecord]) -> list[str]:
     """Who takes a domain's mail: itself, where no record says otherwise (RFC 5321 §5.1)."""
     if not found.records:
         return [domain] if found.exists else []
@@ -106,12 +108,12 @@ def _hosts(domain: str, found: Answer[MxRecord]) -> list[str]:
     ]
 
 
-async def _leads_here(host: Host, hosts: Sequence[str], brought_to: str) -> bool:
-    """Whether one of them is this host by another name."""
-    if brought_to != host.settings.hostname:
+async def leads_here(names: Names, settings: Settings, hosts: Sequence[str], brought_to: str) -> bool:
+    """Whether one of them is this host by another name, where that is meant. Raises LookupFailed."""
+    if brought_to != settings.hostname:
         return False
     for name in hosts[:MOST_HOSTS]:
-        if any(_is_ours(host, address) for address in (await host.names.addresses(name)).records):
+        if any(is_ours(settings, address) for address in (await names.addresses(name)).records):
             return True
     return False
 
@@ -147,7 +149,7 @@ async def way_out(host: Host) -> AsyncIterator[Finding]:
         if any(_looks_others_up(host)):
             yield ok(OUT, "port 25 of others was not tried: --to DOMAIN tries that domain's mail hosts")
         return
-    oneself = Oneself((host.settings.hostname,), partial(_is_ours, host))
+    oneself = Oneself((host.settings.hostname,), partial(is_ours, host.settings))
     for domain in host.also_to:
         try:
             found = await route(domain, host.names, oneself, Random())  # noqa: S311 - no secret

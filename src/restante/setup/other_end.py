@@ -35,7 +35,7 @@ def of_site(plan: Plan, pin: str | None) -> Plan:
     site = SitePart(
         office.domains,
         ("postmaster",),
-        HostPort(plan.hostname, call_port(office.protocol)),
+        HostPort(plan.hostname, office.port or call_port(office.protocol)),
         office.protocol,
         office.proof,
         user=office.user,
@@ -235,19 +235,22 @@ def _exim_office(office: OfficePart) -> Iterator[str]:
 def _fetching(site: SitePart, office: OfficePart) -> Iterator[str]:
     """The site's crontab, and what it needs."""
     domains, host = ",".join(site.domains), site.office.host
+    called = host if site.office.port == call_port(site.protocol) else str(site.office)
     if site.protocol is Protocol.ETRN:
         yield "# crontab; behind it, what waits here leaves too: postqueue -f, exim -qf"
         if site.proof is Proof.ADDRESS:
-            yield f"{site.schedule} fetchmail --nodetach --protocol ETRN --fetchdomains {domains} {host}"
+            service = "" if called == host else f" --service {site.office.port}"
+            yield f"{site.schedule} fetchmail --nodetach --protocol ETRN{service} --fetchdomains {domains} {host}"
         else:
-            yield f"{site.schedule} restante etrn {host} {' '.join(site.domains)} {_login_options(site)}"
+            yield f"{site.schedule} restante etrn {called} {' '.join(site.domains)} {_login_options(site)}"
         return
-    if office.secret_file is None:
-        yield "# crontab; fetchmail would do, where the office was made with --other fetchmail: it takes CRAM-MD5 alone"
-        atrn = f"restante atrn {host} {' '.join(site.domains)} --deliver-to smtp:127.0.0.1:25"
+    if not office.is_for_fetchmail:
+        yield "# crontab; fetchmail would do, where the office has a secret for it: it takes CRAM-MD5 alone"
+        atrn = f"restante atrn {called} {' '.join(site.domains)} --deliver-to smtp:127.0.0.1:25"
         yield f"{site.schedule} {atrn} {_login_options(site)}"
         return
-    yield "# ~/.fetchmailrc, mode 0700; the secret is on the first line of the office's " + office.secret_file
+    kept = f"is on the first line of the office's {office.secret_file}" if office.secret_file else "was shown once"
+    yield f"# ~/.fetchmailrc, mode 0700; the secret {kept}"
     yield f"poll {host} proto ODMR service {site.office.port}"
     yield f'  user "{site.user}" password "SECRET"'
     yield f"  fetchdomains {domains} smtphost 127.0.0.1/25"

@@ -14,7 +14,7 @@ from restante.model import HostPort
 
 ODMR_PORT, SUBMISSION_PORT, SMTP_PORT = 366, 587, 25
 CALL = "office"
-"""The name of a site's call."""
+"""The name of a site's call, where nothing else is said."""
 PASSWORD_FILE = "office.password"  # noqa: S105 - its name
 """Beside a site's configuration."""
 
@@ -73,12 +73,21 @@ class OfficePart:
     """The keys of [users.NAME] that were made of its password."""
     secret_file: str | None = None
     """The file of its secret for CRAM-MD5, which is all that fetchmail knows."""
+    has_secret: bool = False
+    """It has such a secret in the store."""
     certificate: str | None = None
     """The fingerprint of its certificate, or a name in it."""
     site: HostPort | None = None
     """Where its mail goes by ETRN; None: to the address that asks."""
     smarthost: HostPort | None = None
     """Where all else goes; None: as the MX records say."""
+    port: int | None = None
+    """Where the site calls; None: the protocol's own."""
+
+    @property
+    def is_for_fetchmail(self) -> bool:
+        """Whether the site can log in by CRAM-MD5."""
+        return self.has_secret or self.secret_file is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,13 @@ class SitePart:
     outgoing: Outgoing = Outgoing.CALL
     networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """From where its users send without a login."""
+    call: str = CALL
+    """The name of its call."""
+
+    @property
+    def password_file(self) -> str:
+        """Of its login; beside its configuration."""
+        return f"{self.call}.password"
 
 
 @dataclass(frozen=True, slots=True)

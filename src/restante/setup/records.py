@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from cryptography import x509
 
@@ -13,15 +14,18 @@ from restante.net.certificates import key_octets
 from restante.net.dane import DANE_EE, KEY, SHA256, TlsaRecord
 from restante.setup.plan import Plan, Protocol
 
+Kind = Literal["MX", "A", "AAAA", "PTR", "TXT", "TLSA"]
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """One record, as a zone's file has it. `name` is whole, without its last dot; so is a host in `value`."""
 
     name: str
-    kind: str
+    kind: Kind
     value: str
     why: str
+    is_optional: bool = False
 
     def __str__(self) -> str:
         value = f"{self.value}." if self.kind in ("MX", "PTR") else self.value
@@ -50,15 +54,14 @@ def _all(plan: Plan, addresses: Sequence[IPAddress], tlsa: TlsaRecord | None) ->
         yield from _of_host(plan.hostname, addresses)
     if plan.office is not None and tlsa is not None:
         why = "optional, and only in a zone that DNSSEC signs: others then send by TLS, to this key alone (DANE)"
-        yield Record(f"_25._tcp.{plan.hostname}", "TLSA", str(tlsa), why)
+        yield Record(f"_25._tcp.{plan.hostname}", "TLSA", str(tlsa), why, is_optional=True)
 
 
 def _of_domains(domains: Sequence[str], office: str) -> Iterator[Record]:
     for domain in domains:
         yield Record(domain, "MX", f"10 {office}", "the world brings mail for it to the office")
-        yield Record(
-            domain, "TXT", '"v=spf1 mx -all"', "optional: mail from it comes by the office, and from nowhere else"
-        )
+        why = "optional: mail from it comes by the office, and from nowhere else"
+        yield Record(domain, "TXT", '"v=spf1 mx -all"', why, is_optional=True)
 
 
 def _of_host(hostname: str, addresses: Sequence[IPAddress]) -> Iterator[Record]:

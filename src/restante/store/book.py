@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,8 @@ INSERT INTO revision VALUES (0);
 _PUT = """
 INSERT INTO rows VALUES (?, ?, ?, (SELECT number FROM revision))
 ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value, revision = excluded.revision"""
+_NEXT_KIND = "SELECT min(kind) FROM rows WHERE kind > ?"
+_LATER = "SELECT kind, name, value FROM rows WHERE revision > ?"
 
 
 class BookUnusable(FileUnusable):
@@ -47,11 +49,11 @@ class BookUnusable(FileUnusable):
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What has changed since a revision: rows by kind and name, as JSON; and the names of all rows that are there."""
+    """What has changed since a revision: rows by kind and name, as JSON; and all names that are there, by kind."""
 
     revision: int
-    rows: Mapping[tuple[str, str], str]
-    names: Collection[tuple[str, str]]
+    rows: Mapping[str, Mapping[str, str]]
+    names: Mapping[str, Collection[str]]
 
 
 class Book:
@@ -83,21 +85,52 @@ class Book:
     def rows(self, kind: str) -> dict[str, str]:
         """All rows of a kind, by name, in its order. Raises BookUnusable."""
         with _told(self.file):
-            return dict(self._connection.execute("SELECT name, value FROM rows WHERE kind = ? ORDER BY name", (kind,)))
+            return self._all(kind)
 
     def changes(self, after: int) -> Changes:
         """What is of later revisions than `after`; of all where that is 0. Raises BookUnusable."""
         with _told(self.file), self._connection:
-            revision = self._connection.execute("SELECT number FROM revision").get
-            later = "SELECT kind, name, value FROM rows WHERE revision > ?"
-            rows = {(kind, name): value for kind, name, value in self._connection.execute(later, (after,))}
-            names = set(self._connection.execute("SELECT kind, name FROM rows")) if after else rows.keys()
-        return Changes(int(str(revision)), rows, names)
+            revision = int(str(self._connection.execute("SELECT number FROM revision").get))
+            if after:
+                rows = self._later(after)
+                names: Mapping[str, Collection[str]] = {kind: self._names(kind) for kind in self._kinds()}
+            else:
+                names = rows = {kind: self._all(kind) for kind in self._kinds()}
+        return Changes(revision, rows, names)
+
+    def _kinds(self) -> Iterator[str]:
+        """Of which there are rows; each is one look into the table's order."""
+        kind = ""
+        while (found := self._connection.execute(_NEXT_KIND, (kind,)).get) is not None:
+            yield (kind := str(found))
+
+    def _later(self, after: int) -> dict[str, dict[str, str]]:
+        rows: dict[str, dict[str, str]] = {}
+        for kind, name, value in self._connection.execute(_LATER, (after,)):
+            rows.setdefault(kind, {})[name] = value
+        return rows
+
+    def _all(self, kind: str) -> dict[str, str]:
+        return dict(self._connection.execute("SELECT name, value FROM rows WHERE kind = ? ORDER BY name", (kind,)))
+
+    def _names(self, kind: str) -> frozenset[str]:
+        return frozenset(name for (name,) in self._connection.execute("SELECT name FROM rows WHERE kind = ?", (kind,)))
 
     def put(self, kind: str, rows: Iterable[tuple[str, str]]) -> None:
         """Writes rows, name and JSON each; one that is there is replaced. All or none. Raises BookUnusable."""
         with _told(self.file), _Writing(self._connection):
             self._connection.executemany(_PUT, ((kind, name, value) for name, value in rows))
+
+    def add(self, rows: Collection[tuple[str, str, str]]) -> tuple[str, ...]:
+        """Writes rows, kind, name and JSON each, all at once, if none is there; the names of those that are.
+
+        Raises BookUnusable.
+        """
+        with _told(self.file), _Writing(self._connection):
+            there = tuple(name for kind, name, _ in rows if self.row(kind, name) is not None)
+            if not there:
+                self._connection.executemany(_PUT, rows)
+        return there
 
     def change(self, kind: str, name: str, change: Callable[[str | None], str]) -> None:
         """Writes what `change` makes of a row; nobody else can write meanwhile. Raises BookUnusable.
