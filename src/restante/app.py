@@ -82,7 +82,6 @@ FIXED = ("data", "store", "hostname")
 def run(file: Path) -> int:
     """Serves what the configuration file says, in the foreground; the exit status."""
     log.configure()
-    gc.collect()
     gc.disable()  # until all is made: with a hundred thousand domains each collection would look at all again
     try:
         settings = load(file)
@@ -356,6 +355,7 @@ class App:
             announce=self._facts.announce,
             process=self._process,
             last_contact=self._upkeep.last_contact,
+            past=self._upkeep.past,
         )
 
     def _process(self) -> Process:

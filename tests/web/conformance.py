@@ -110,7 +110,7 @@ def ask_everything(
                     for name in known.keys() & (place if isinstance(place, dict) else ()):
                         if chosen.draw(st.booleans()):
                             place[name] = chosen.draw(st.sampled_from(known[name]))
-                answer = case.call(headers=login, session=session, timeout=30)
+                answer = case.call(headers=login, session=session, timeout=90)
                 statuses[answer.status_code] += 1
                 case.validate_response(answer, checks=CHECKS, headers=login)
 

@@ -39,6 +39,7 @@ from restante.net.tls import Pair, ServerContext
 from restante.observe.feed import FactFeed
 from restante.observe.observing import ObserveMeans, Observing
 from restante.observe.telling import AlarmRules
+from restante.release.past import Past
 from restante.release.requests import Releases
 from restante.spool.spool import Arrival, Spool
 from restante.store.book import open_book
@@ -103,6 +104,7 @@ class Office:
     directory: Directory = field(init=False)
     releases: Releases = field(init=False)
     caller: Caller = field(init=False)
+    past: Past = field(init=False)
     observing: Observing = field(init=False)
     is_stopping: bool = False
 
@@ -137,14 +139,14 @@ class Office:
         """A client of its API, with a login; over TLS where it trusts an authority."""
         verify = ssl.create_default_context(cafile=ca) if ca is not None else False
         url = f"http{'s' if ca is not None else ''}://{self.address}"
-        return httpx2.AsyncClient(base_url=url, auth=login, trust_env=False, verify=verify, timeout=30)
+        return httpx2.AsyncClient(base_url=url, auth=login, trust_env=False, verify=verify, timeout=90)
 
     async def says(self, octets: bytes, *, closes: bool = False) -> bytes:
         """What comes for these octets: all of it until the office hangs up, or the first piece."""
         reader, writer = await asyncio.open_connection(*self.address.split(":"))
         try:
             writer.write(octets)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 return await (reader.read() if closes else reader.read(65536))
         except ConnectionError:
             return b""
@@ -199,6 +201,7 @@ async def serving(
         clock=clock,
         hostname="office.example",
     )
+    office.past = Past({}, lambda: office.directory, clock)
     calls = means(PlayedOffices(REFUSES), clock, Feed())
     office.caller = Caller(plans_of(settings, office.directory), calls)
     steering = Steering(
@@ -211,6 +214,7 @@ async def serving(
         announce=office.feed.announce,
         process=lambda: Process(clock.wall() - 60),
         last_contact={"test.example": 1_000_000.0}.get,
+        past=office.past,
     )
     office.observing = Observing(office.feed.announce, clock)
     office.feed.subscribe(office.observing.heard)

@@ -40,6 +40,7 @@ MATRIX: dict[str, Rights] = {
     "DELETE /api/domains/{domain}": Rights(403, 403, 403, 409),
     "GET /api/domains/{domain}/recipients": Rights(200, 404, 404, 200),
     "PUT /api/domains/{domain}/recipients": Rights(200, 404, 404, 200, {"recipients": []}),
+    "DELETE /api/domains/{domain}/recipients": Rights(204, 404, 404, 204),
     "GET /api/items": Rights(200, 200, 200, 200),
     "GET /api/items/{id}": Rights(200, 404, 404, 200),
     "POST /api/items/{id}:freeze": Rights(200, 404, 404, 200),
@@ -51,11 +52,16 @@ MATRIX: dict[str, Rights] = {
     "GET /api/releases": Rights(200, 404, 404, 200),
     "POST /api/releases": Rights(202, 404, 404, 202, {"domain": "{domain}"}),
     "GET /api/releases/{number}": Rights(200, 404, 404, 200),
+    "GET /api/releases/{number}/rate": Rights(200, 404, 404, 200),
     "GET /api/calls": Rights(403, 403, 403, 200),
     "GET /api/calls/{name}": Rights(403, 403, 403, 200),
+    "GET /api/calls/{name}/rate": Rights(403, 403, 403, 200),
     "POST /api/calls/{name}:call": Rights(403, 403, 403, 202),
+    "GET /api/timeline": Rights(200, 200, 200, 200),
     "GET /api/users": Rights(403, 403, 403, 200),
     "GET /api/users/{name}": Rights(403, 403, 403, 200),
+    "PUT /api/users/{name}": Rights(403, 403, 403, 409, {"admin": True}),
+    "DELETE /api/users/{name}": Rights(403, 403, 403, 409),
     "GET /api/statistics": Rights(200, 200, 200, 200),
 }
 FOLLOWED = "GET /api/events"
@@ -195,6 +201,9 @@ async def test_a_method_that_a_path_has_not_is_a_problem(tmp_path: Path) -> None
             answer = await client.request("PATCH", path)
             assert (answer.status_code, answer.headers["content-type"]) == (405, "application/problem+json")
             assert "GET" in answer.headers["allow"]
-        for path in ("/", "/api", "/api/", "/api/nothing", "/api/items/", "/docs", "/.env"):
+        for path in ("/api", "/api/", "/api/nothing", "/api/items/"):
             answer = await client.get(path)
             assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+        for path in ("/docs", "/.env"):  # that is for people
+            answer = await client.get(path)
+            assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")

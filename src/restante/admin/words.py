@@ -37,8 +37,8 @@ def moment(wall: float | None) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 message`, `2 messages`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """`1 message`, `2 messages`, `12,345 messages`."""
+    return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def rate(octets: int, seconds: float) -> str:

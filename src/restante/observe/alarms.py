@@ -58,6 +58,8 @@ class AlarmBook:
         news: Callable[[], None],
     ) -> None:
         self._rows = dict(_read(rows))
+        self._on: list[Alarm] | None = None
+        """What on() gave last, until something changes: there may be an alarm for each of very many sites."""
         self._ways = ways
         self._wall = wall
         self._remember = remember
@@ -77,8 +79,10 @@ class AlarmBook:
 
     def on(self) -> list[Alarm]:
         """Those that are on, the longest first."""
-        alarms = [_alarm(key, row) for key, row in self._rows.items() if row.is_on]
-        return sorted(alarms, key=lambda alarm: alarm.since)
+        if self._on is None:
+            alarms = [_alarm(key, row) for key, row in self._rows.items() if row.is_on]
+            self._on = sorted(alarms, key=lambda alarm: alarm.since)
+        return self._on.copy()
 
     def counts(self) -> dict[AlarmKind, int]:
         """How many of each kind are on."""
@@ -134,6 +138,7 @@ class AlarmBook:
         self._news()
 
     def _keep(self, key: tuple[AlarmKind, str], row: _Row, put: dict[str, bytes], gone: list[str]) -> None:
+        self._on = None
         kind, subject = key
         if row.is_on or any(row.heard.get(way) is not False for way in self._ways()):
             self._rows[key] = row

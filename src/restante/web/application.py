@@ -36,7 +36,8 @@ from restante.web.recipients import recipients_router
 from restante.web.refusals import answer_refusals
 from restante.web.releases import releases_router
 from restante.web.statistics import Totals, statistics_router
-from restante.web.users import users_router
+from restante.web.timeline import timeline_router
+from restante.web.users import kept_users_router, users_router
 
 DESCRIPTION = "What restante holds, and for whom. Errors are problem details (RFC 9457)."
 
@@ -90,12 +91,23 @@ def make_application(sources: Sources, bounds: Bounds = BOUNDS) -> Application:
         items_router(common),
         releases_router(common),
         calls_router(common),
+        timeline_router(common),
         users_router(common, keeper.settings, keeper.directory),
+        kept_users_router(common, keeper),
         statistics_router(common, sources.totals),
         events_router(common, sources.feed, keeper.directory),
     ):
         app.include_router(router)
-    add_pages(app, common, porter, sources.feed, sources.hostname)
+    add_pages(
+        app,
+        common,
+        porter,
+        sources.feed,
+        keeper=keeper,
+        lists=sources.lists,
+        hostname=sources.hostname,
+        observing=sources.observing,
+    )
     if sources.observing is not None:
         app.include_router(metrics_router(sources.observing, sources.metrics_from, admit))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -11,6 +12,7 @@ from restante.calls.schedule import NoSuchCall
 from restante.model import Progress
 from restante.web.common import Common, Shape
 from restante.web.problems import problems
+from restante.web.rates import Point, Rate
 
 
 class Call(Shape):
@@ -58,6 +60,25 @@ class CallShown(CallDue):
     """The newest first, without replies; it may be the one that is shown."""
 
 
+class CallRates(Shape):
+    """How fast a call went, each way, and what is to be expected of one that runs; null is not known."""
+
+    name: str
+    progress: Progress
+    received: list[Point]
+    """Since its start, 121 at the most; none for a call before the last start of this host."""
+    sent: list[Point]
+    receiving: Rate | None
+    sending: Rate | None
+    seconds_left: float | None
+    """Of its window."""
+    messages_left: int | None
+    """Of those that the office has counted out."""
+    messages_fit: int | None
+    """How many of them can come before the window ends, as fast as they come now."""
+    now: float
+
+
 def calls_router(common: Common) -> APIRouter:
     """Its routes."""
     router = common.router("calls", administrators=True)
@@ -75,6 +96,12 @@ def calls_router(common: Common) -> APIRouter:
                 past = [Call.model_validate(view) for view in steering.past_calls(name)]
                 return CallShown(**_due(status), past=past)
         raise NoSuchCall(name)
+
+    @router.get("/{name}/rate", summary="How fast a call went, and what it will do yet", responses=problems(404))
+    async def rate(request: Request, name: str) -> CallRates:
+        found = common.steering_for(request).call_rate(name)
+        told = {"name": found.view.name, "progress": found.view.progress, "now": common.clock.wall()}
+        return CallRates.model_validate(asdict(found) | told)
 
     @router.post(
         "/{name}:call", summary="Call now, or join the call that runs", status_code=202, responses=problems(404)

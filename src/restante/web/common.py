@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
@@ -38,6 +38,8 @@ class Common:
     admit: Admit
     steering: Steering
     clock: Clock
+    busy: set[str] = field(default_factory=set)
+    """Users who have all items that are as said changed just now."""
 
     def router(self, prefix: str, *, administrators: bool = False) -> APIRouter:
         """A router of /api, for who is admitted, or for administrators alone."""

@@ -121,6 +121,10 @@ class Feed:
             else:
                 await asyncio.sleep(0)
 
+    def kept(self) -> Iterator[tuple[float, Fact]]:
+        """What is kept, the oldest first, with the wall time of each."""
+        return ((heard.when, heard.fact) for heard in self._ring)
+
     async def _wait(self) -> bytes:
         """Nothing once there is news, else a sign of life after a while."""
         self._news.clear()
@@ -150,10 +154,7 @@ class Feed:
         return self._words(heard, within) if is_seen(heard.fact, within) else b""
 
     def _words(self, heard: _Heard, within: frozenset[DomainName] | None = None) -> bytes:
-        event, fields = words_of(heard.fact)
-        if within is not None and isinstance(heard.fact, facts.MessageAccepted):
-            fields = {key: value for key, value in fields.items() if key not in NOT_FOR_OTHERS}
-            fields["domains"] = [domain for domain in heard.fact.domains if domain in within]
+        event, fields = words_for(heard.fact, within)
         name = event.replace(" ", "-")
         return self._event(f"{self._epoch}-{heard.number}", name, {"time": heard.when, "event": event, **fields})
 
@@ -161,6 +162,15 @@ class Feed:
     def _event(identifier: str, name: str, data: dict[str, object]) -> bytes:
         """ASCII on one line each: what a peer has said cannot be a field or an event of its own."""
         return f"id: {identifier}\nevent: {name}\ndata: {json.dumps(data, default=str)}\n\n".encode("ascii")
+
+
+def words_for(fact: Fact, within: frozenset[DomainName] | None) -> tuple[str, dict[str, object]]:
+    """A fact's event and fields, for who sees it: all, or what is of these domains."""
+    event, fields = words_of(fact)
+    if within is not None and isinstance(fact, facts.MessageAccepted):
+        fields = {key: value for key, value in fields.items() if key not in NOT_FOR_OTHERS}
+        fields["domains"] = [domain for domain in fact.domains if domain in within]
+    return event, fields
 
 
 def is_seen(fact: Fact, within: frozenset[DomainName]) -> bool:

@@ -6,6 +6,7 @@ for, or none, and still there is a next one.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Annotated
 
@@ -173,25 +174,10 @@ class Changed(Shape):
 def items_router(common: Common) -> APIRouter:
     """Its routes."""
     router = common.router("items")
-    busy: set[str] = set()
 
     @router.get("", summary="What waits", responses=problems(422))
     async def list_(request: Request, page: Annotated[Page, Query()]) -> Items:
-        answer = await common.steering_for(request).answer(
-            p.Queue(
-                domains=() if page.domain is None else (page.domain,),
-                ids=() if page.id is None else (page.id,),
-                look=LOOK,
-                limit=page.limit,
-                after=page.after,
-                state=page.state,
-                sender=page.from_,
-                recipient=page.to,
-                older=page.older,
-                larger=page.larger,
-            )
-        )
-        assert isinstance(answer, p.QueueAnswer), answer
+        answer = await listed(common, request, page)
         return Items(items=list(map(Item.model_validate, answer.items)), now=answer.now, next=answer.after)
 
     @router.get("/{id}", summary="One item, or all of a message", responses=problems(404))
@@ -205,9 +191,7 @@ def items_router(common: Common) -> APIRouter:
     async def change(
         request: Request, identifier: Annotated[str, Path(alias="id")], verb: Verb, manner: Manner | None = None
     ) -> Changed:
-        steering = common.steering_for(request)
-        answer = await steering.answer(_request(verb, manner or Manner(), ids=(identifier,)))
-        assert isinstance(answer, p.ChangeAnswer), answer
+        answer = await change_named(common, request, verb, manner or Manner(), (identifier,))
         if answer.unknown:
             raise Problem(404, NO_ITEM)
         if answer.unchanged and not (answer.changed or answer.already):
@@ -217,30 +201,65 @@ def items_router(common: Common) -> APIRouter:
 
     @router.post(":{verb}", summary="Change all items that are as said", responses=problems(409, *WITH_BODY))
     async def change_all(request: Request, verb: Verb, bulk: Bulk) -> Changed:
-        asker = asker_of(request)
-        if asker.user.name in busy:
-            raise Problem(429, "one such change at a time", headers={"Retry-After": "5"})
-        asked = _request(
-            verb,
-            bulk,
-            domain=bulk.domain,
-            sender=bulk.from_,
-            recipient=bulk.to,
-            state=bulk.state,
-            older=bulk.older,
-            larger=bulk.larger,
-            all=bulk.all,
-            dry_run=bulk.dry_run,
-        )
-        busy.add(asker.user.name)
-        try:
-            answer = await common.steering_for(request).answer(asked)
-        finally:
-            busy.discard(asker.user.name)
-        assert isinstance(answer, p.ChangeAnswer), answer
-        return _changed(answer, dry_run=bulk.dry_run)
+        return _changed(await change_all_as_said(common, request, verb, bulk), dry_run=bulk.dry_run)
 
     return router
+
+
+async def listed(common: Common, request: Request, page: Page) -> p.QueueAnswer:
+    """A page of the asker's items. Raises AddressError, IdError."""
+    answer = await common.steering_for(request).answer(
+        p.Queue(
+            domains=() if page.domain is None else (page.domain,),
+            ids=() if page.id is None else (page.id,),
+            look=LOOK,
+            limit=page.limit,
+            after=page.after,
+            state=page.state,
+            sender=page.from_,
+            recipient=page.to,
+            older=page.older,
+            larger=page.larger,
+        )
+    )
+    assert isinstance(answer, p.QueueAnswer), answer
+    return answer
+
+
+async def change_named(
+    common: Common, request: Request, verb: Verb, manner: Manner, ids: Collection[str], *, dry_run: bool = False
+) -> p.ChangeAnswer:
+    """Changes the asker's items of these ids. Raises Problem, AddressError, NowhereElse, NotYours."""
+    asked = _request(verb, manner, ids=tuple(ids), dry_run=dry_run)
+    answer = await common.steering_for(request).answer(asked)
+    assert isinstance(answer, p.ChangeAnswer), answer
+    return answer
+
+
+async def change_all_as_said(common: Common, request: Request, verb: Verb, bulk: Bulk) -> p.ChangeAnswer:
+    """Changes all of the asker's items that are as said. Raises Problem, AddressError, NowhereElse, NotYours."""
+    name = asker_of(request).user.name
+    if name in common.busy:
+        raise Problem(429, "one such change at a time", headers={"Retry-After": "5"})
+    asked = _request(
+        verb,
+        bulk,
+        domain=bulk.domain,
+        sender=bulk.from_,
+        recipient=bulk.to,
+        state=bulk.state,
+        older=bulk.older,
+        larger=bulk.larger,
+        all=bulk.all,
+        dry_run=bulk.dry_run,
+    )
+    common.busy.add(name)
+    try:
+        answer = await common.steering_for(request).answer(asked)
+    finally:
+        common.busy.discard(name)
+    assert isinstance(answer, p.ChangeAnswer), answer
+    return answer
 
 
 def _request(verb: Verb, manner: Manner, **chosen: object) -> p.AnyChange:

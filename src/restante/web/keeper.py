@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from restante.config.forms import Form, Many, Value
-from restante.config.keeping import InFile, put_tables, remove_row
+from restante.config.keeping import InFile, check_tables, put_tables, remove_row
 from restante.config.settings import Settings
 from restante.config.tables import form_of
 from restante.directory.entries import Directory
@@ -18,6 +18,11 @@ from restante.store.book import has_book, open_book
 from restante.web.problems import Problem, Wrong
 
 IN_FILE = "a key that names a file of this host: the configuration or `restante domain set` can have it"
+
+PROOFS = ("password", "scram", "secret", "secret_file")
+"""Of a user's keys those that it logs in with, but for certificates, which are no secrets."""
+Kinds = Mapping[str, Mapping[str, dict[str, Any]]]
+"""Tables by kind (`domains`, `users`) and name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +45,58 @@ class Keeper:
         if not has_book(data):
             return None
         with contextlib.closing(open_book(data)) as book:
-            row = book.row(kind, name)
-        try:
-            table = json.loads(row) if row is not None else None
-        except ValueError:
-            return None
-        return table if isinstance(table, dict) else None
+            return _table(book.row(kind, name))
 
     def put(self, kind: str, name: str, table: Mapping[str, Any]) -> bool:
         """Writes a table; whether it is new. Raises Problem, ConfigError, InFile, BookUnusable."""
         _check(kind, table)
+        return self._put(kind, name, lambda _: dict(table))
+
+    def put_user(self, name: str, table: Mapping[str, Any]) -> bool:
+        """The same for a user: of what it logs in with, that stays of which the table says nothing.
+
+        `name`: as it is kept. Not for two threads at once.
+        """
+        _check("users", table)
+        return self._put("users", name, lambda old: {key: old[key] for key in PROOFS if key in old} | dict(table))
+
+    def _put(self, kind: str, name: str, make: Callable[[dict[str, Any]], dict[str, Any]]) -> bool:
+        """Writes what is made of the table that is there, which is empty where there is none that can be read."""
         settings = self.settings()
         with contextlib.closing(open_book(settings.data)) as book:
-            is_new = book.row(kind, name) is None
+            row = book.row(kind, name)
             put_tables(
                 book,
                 kind,
-                {name: dict(table)},
+                {name: make(_table(row) or {})},
                 settings=settings,
                 directory=self.directory(),
                 folder=self.folder,
                 source=Path("body"),
             )
-        return is_new
+        return row is None
+
+    def check(self, kinds: Kinds) -> list[tuple[str, str, str]]:
+        """Tables that are to be added, as rows. Raises Problem, ConfigError, InFile."""
+        for kind, tables in kinds.items():
+            for table in tables.values():
+                _check(kind, table)
+        return check_tables(
+            kinds,
+            settings=self.settings(),
+            directory=self.directory(),
+            folder=self.folder,
+            source=Path("body"),
+        )
+
+    def add(self, kinds: Kinds) -> tuple[str, ...]:
+        """Writes tables, all at once, if the store has none of these names; those that it has.
+
+        Raises Problem, ConfigError, InFile, BookUnusable.
+        """
+        rows = self.check(kinds)
+        with contextlib.closing(open_book(self.settings().data)) as book:
+            return book.add(rows)
 
     def remove(self, kind: str, name: str) -> None:
         """Removes what is kept. Raises InFile, NotKept, BookUnusable."""
@@ -71,6 +105,15 @@ class Keeper:
             raise InFile(kind, (name,))
         with contextlib.closing(open_book(settings.data)) as book:
             remove_row(book, kind, name, settings)
+
+
+def _table(row: str | None) -> dict[str, Any] | None:
+    """What a row has; None where that is no table."""
+    try:
+        table = json.loads(row) if row is not None else None
+    except ValueError:
+        return None
+    return table if isinstance(table, dict) else None
 
 
 def _check(kind: str, table: Mapping[str, Any]) -> None:

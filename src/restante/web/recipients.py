@@ -13,11 +13,12 @@ from pydantic import BaseModel, ConfigDict
 
 from restante.clock import Clock
 from restante.facts import Announce, RecipientsSent
+from restante.observe import log
 from restante.server.turning import OFTEN_SECONDS, Often
 from restante.store.book import BookUnusable
 from restante.web.common import WITH_BODY
 from restante.web.lists import BadLines, ListedElsewhere, Lists, NotHeld, Where
-from restante.web.logins import IN_DESCRIPTION, Admit, asker_of, for_admitted, own_domain
+from restante.web.logins import IN_DESCRIPTION, Admit, Asker, asker_of, for_admitted, own_domain
 from restante.web.problems import Problem, Wrong, problems
 
 MOST_AT_ONCE = 10_000
@@ -98,13 +99,28 @@ def recipients_router(lists: Lists, admit: Admit, announce: Announce, clock: Clo
     )
     async def replace(request: Request, sent: Sent) -> Taken:
         domain, asker = own_domain(request), asker_of(request)
-        if often.is_too_often(asker.principal):
-            raise Problem(429, "too many lists in a minute", headers={"Retry-After": str(int(OFTEN_SECONDS))})
+        check_how_often(often, asker)
         count = await _answered(asyncio.to_thread(lists.replace, domain, sent.recipients))
         announce(RecipientsSent(asker.principal, domain, count))
         return Taken(domain=domain, recipients=count)
 
+    @router.delete(
+        "", summary="Have no list, so that recipients are learned", status_code=204, responses=problems(*_STATUSES)
+    )
+    async def clear(request: Request) -> None:
+        domain, asker = own_domain(request), asker_of(request)
+        check_how_often(often, asker)
+        await _answered(asyncio.to_thread(lists.clear, domain))
+        log.say("recipients changed", domain=domain, how="clear", recipients=0, by=asker.name)
+
     return router
+
+
+def check_how_often(often: Often, asker: Asker) -> None:
+    """Lists are written, and read by whoever watches. Raises Problem for one too many."""
+    if often.is_too_often(asker.principal):
+        again = {"Retry-After": str(int(OFTEN_SECONDS))}
+        raise Problem(429, "too many lists in a minute; nothing has changed", headers=again)
 
 
 async def _answered(work: Awaitable[_T]) -> _T:

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from restante.admin.choice import NotChosen
 from restante.admin.endings import NowhereElse
 from restante.admin.steering import NotYours
+from restante.admin.timeline import NoSpan
 from restante.calls.schedule import NoSuchCall
 from restante.config.keeping import InFile, NotKept
 from restante.config.problems import ConfigError
@@ -31,6 +32,7 @@ STATUSES: Mapping[type[Exception], int] = {
     NoSuchEntry: 409,
     InFile: 409,
     NotChosen: 422,
+    NoSpan: 422,
     IdError: 422,
     AddressError: 422,
     NextHopError: 422,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from restante.admin import protocol as p
 from restante.model import Progress
+from restante.release.rates import ReleaseRate
 from restante.web.common import MOST_AT_ONCE, WITH_BODY, Body, Common, Shape
 from restante.web.logins import asker_of, own
 from restante.web.problems import Problem, problems
+from restante.web.rates import Point
 from restante.web.repeats import Repeats
 
 MOST_NUMBER = 2**53
@@ -45,6 +48,30 @@ class Releases(Shape):
     now: float
 
 
+class ReleaseRates(Shape):
+    """How fast a release went, and what is to be expected of one that runs; null is not known."""
+
+    number: int
+    progress: Progress
+    points: list[Point]
+    """Since its start, 121 at the most; none before it begins, or where it is the sum of others."""
+    octets_per_second: float | None
+    messages_per_second: float | None
+    measured_seconds: float | None
+    """Over which that was measured: ten or so, up to now."""
+    seconds_left: float | None
+    """Of its window, where that has an end."""
+    items_left: int | None
+    octets_left: int | None
+    seconds_needed: float | None
+    """For all that is left, as fast as it goes now."""
+    items_fit: int | None
+    """How many of those are expected to go before the window ends, were all of the same size."""
+    octets_fit: int | None
+    """By the rate since its start, by which the release itself reckons."""
+    now: float
+
+
 class Asked(Body):
     """A release that is asked for."""
 
@@ -75,6 +102,13 @@ def releases_router(common: Common) -> APIRouter:
                 return Release.model_validate(view)
         raise Problem(404, "no such release, or not yours")
 
+    @router.get("/{number}/rate", summary="How fast a release went, and what it will do yet", responses=problems(404))
+    async def rate(request: Request, number: Annotated[int, Path(ge=1, le=MOST_NUMBER)]) -> ReleaseRates:
+        found = common.steering_for(request).release_rate(number)
+        if found is None:
+            raise Problem(404, "no such release, or not yours")
+        return _rates(found, common.clock.wall())
+
     @router.post("", summary="Release a domain", status_code=202, responses=problems(404, 409, *WITH_BODY))
     async def begin(
         request: Request,
@@ -101,3 +135,13 @@ def releases_router(common: Common) -> APIRouter:
         return Release.model_validate(view)
 
     return router
+
+
+def _rates(rate: ReleaseRate, now: float) -> ReleaseRates:
+    return ReleaseRates(
+        number=rate.view.number,
+        progress=rate.view.progress,
+        points=list(map(Point.model_validate, rate.points)),
+        now=now,
+        **asdict(rate.outlook),
+    )

@@ -11,7 +11,7 @@ moves no other text (control characters, bidirectional overrides).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
@@ -31,7 +31,7 @@ from restante.observe import lines
 from restante.web.common import Common
 from restante.web.logins import Porter, asker_of, own_domain
 from restante.web.pages.assets import Asset
-from restante.web.pages.sessions import Session, Sessions
+from restante.web.pages.sessions import Note, Session, Sessions
 from restante.web.problems import Problem, Wrong
 from restante.web.refusals import refusal_of
 
@@ -45,6 +45,8 @@ MOST_FIELDS = 200
 FORM = "application/x-www-form-urlencoded"
 PROOF = "form"
 """The field of a form that shows that it is of a page of ours."""
+REFRESH = "X-Refresh"
+"""What live.js says when it fetches a page again; nobody reads all of that page."""
 
 HIDDEN = Markup('<input type="hidden" name="{}" value="{}">')
 
@@ -68,16 +70,24 @@ class Frame:
         `secret_field`, which each form that is posted needs.
         """
         session: Session | None = getattr(request.state, "session", None)
+        is_read = session is not None and REFRESH not in request.headers
         text = self._templates.get_template(template).render(
             hostname=self._hostname,
             version=version("restante"),
             path=request.url.path,
             now=self.common.clock.wall(),
             asker=asker_of(request) if session is not None else None,
+            note=session.take_note() if session is not None and is_read else None,
             secret_field=HIDDEN.format(PROOF, session.form_secret) if session is not None else "",
             **values,
         )
         return HTMLResponse(text, status, HEADERS)
+
+    def note(self, request: Request, text: str, more: Sequence[str] = (), *, warns: bool = False) -> None:
+        """The next page that who asks is given says this, once, above all else; `more` are lines of a list below it."""
+        session = request.state.session
+        assert isinstance(session, Session), "nobody is logged in"
+        session.note = Note(text, tuple(more), warns)
 
     def problem(self, request: Request, status: int, detail: str, wrong: tuple[Wrong, ...] = ()) -> HTMLResponse:
         """What went wrong, as a page."""
@@ -136,15 +146,19 @@ def cookie_name(request: Request) -> str:
 
 async def form_of(request: Request) -> dict[str, str]:
     """The fields of a form; of several of a name the last one. Raises Problem for what is no form."""
+    return dict(await fields_of(request))
+
+
+async def fields_of(request: Request) -> list[tuple[str, str]]:
+    """The fields of a form, in their order. Raises Problem for what is no form."""
     if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != FORM:
         raise Problem(415, f"a form is {FORM}")
     try:
-        pairs = parse_qsl(
+        return parse_qsl(
             (await request.body()).decode("ascii"), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"
         )
     except ValueError:
         raise Problem(400, "that is no form") from None
-    return dict(pairs)
 
 
 def see(path: str, **query: str) -> RedirectResponse:

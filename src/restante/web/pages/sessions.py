@@ -27,6 +27,15 @@ _OCTETS = 32
 UserNow = Callable[[str], User | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What was done, to be said on the next page; `more` are lines of a list below it."""
+
+    text: str
+    more: tuple[str, ...] = ()
+    warns: bool = False
+
+
 @dataclass(slots=True)
 class Session:
     """A user's. `form_secret` is in each form that he is given, and no other site can know it."""
@@ -35,6 +44,12 @@ class Session:
     began: float
     used: float
     form_secret: str = field(default_factory=lambda: secrets.token_urlsafe(_OCTETS))
+    note: Note | None = None
+
+    def take_note(self) -> Note | None:
+        """What is to be said, once."""
+        note, self.note = self.note, None
+        return note
 
     def gave(self, shown: str) -> bool:
         """Whether what a form shows is of this session."""

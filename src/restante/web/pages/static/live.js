@@ -31,6 +31,8 @@ function replace(old, next) {
   const open = [...old.querySelectorAll("details[id][open]")].map((each) => each.id);
   const now = document.importNode(next, true);
   now.dataset.was = was;
+  const ticked = [...old.querySelectorAll("input[id][type=checkbox]:checked")].map((each) => each.id);
+  for (const id of ticked) now.querySelector(`#${CSS.escape(id)}`)?.setAttribute("checked", "");
   for (const id of open) now.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
   old.replaceWith(now);
 }
@@ -41,7 +43,7 @@ async function fetchAgain() {
   isFetching = true;
   asked = Date.now();
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const answer = await fetch(location.href, { headers: { Accept: "text/html", "X-Refresh": "1" } });
     if (answer.redirected || !answer.ok) return; // not logged in any more, or gone
     put(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch {
