@@ -15,6 +15,7 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PEERS = CHECKOUT / ".peers/root"
+CHROMIUM = CHECKOUT / ".peers/chromium"
 NOT_HERE = "not run here: "
 
 
@@ -37,6 +38,8 @@ def lacking(need: str) -> str:
             return _lacking_peers()
         case "netns":
             return _lacking_namespaces()
+        case "browser" if not (CHROMIUM / "usr/lib/chromium/chromium").exists():
+            return "no chromium in .peers/ (script/peers fetches it on Debian)"
     return ""
 
 
