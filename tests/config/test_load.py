@@ -221,8 +221,9 @@ def test_what_is_not_written_has_its_default(folder: Folder) -> None:
 
 @pytest.mark.parametrize("name", ["site.toml", "office.toml"])
 def test_the_examples_load(name: str) -> None:
-    """Both hosts, with nothing to remark upon but that the administrator is not in the file: script/server makes it."""
-    assert notes(load(EXAMPLES / name)) == ("admin.address: nobody can log in there: no user has a password or a token",)
+    """Both hosts, with nothing to remark upon but that their administrator, whom script/server makes, is not there."""
+    remark = "admin.address: nobody can log in there: no user has a password or a token"
+    assert notes(load(EXAMPLES / name)) == (remark,)
 
 
 def test_a_directory_has_what_the_file_says(folder: Folder) -> None:

@@ -86,8 +86,8 @@ def test_both_examples_work_as_told(tree: Path) -> None:
         [password] = re.findall(r"user admin, password (\S+):", told)
         for url in re.findall(r"http://\S+/", told):
             with httpx2.Client(base_url=url, trust_env=False, timeout=30) as browser:
-                said = {"name": "admin", "password": password}
-                answer = browser.post("/login", data=said, headers={"Origin": url.rstrip("/")})
+                form = {"name": "admin", "password": password}
+                answer = browser.post("/login", data=form, headers={"Origin": url.rstrip("/")})
                 assert (answer.status_code, answer.headers["Location"]) == (303, "/")
                 assert "3 messages" in browser.get("/").text
 

@@ -43,9 +43,7 @@ CALL_PORTS: Mapping[str, int] = {"etrn": 25, "atrn": 366}
 class Section(BaseModel):
     """A table of the file. Validation needs a context with the `folder` that paths are relative to."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True, validate_default=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, validate_default=False)
 
     @classmethod
     def by_key(cls) -> dict[str, str]:
@@ -375,9 +373,9 @@ class Call(Section):
 
 
 class Admin(Section):
-    """The API, over HTTP: `/api/openapi.json` describes it, and `/healthz` answers 200. Users log in by HTTP Basic, or
-    with a token that `restante user token` makes; administrators see and do all, others what concerns their own
-    domains. The web page comes with a later release.
+    """The page for browsers, at `/`, and the API for programs: `/api/openapi.json` describes it, and `/healthz` answers
+    200. Users log in with their passwords, or, as programs, with a token that `restante user token` makes;
+    administrators see and do all, others what concerns their own domains.
     """
 
     address: Annotated[HostPort, words.ADMIN_ADDRESS]

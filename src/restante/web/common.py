@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 
+from restante.admin import protocol as p
 from restante.admin.steering import Steering
 from restante.clock import Clock
 from restante.web.logins import IN_DESCRIPTION, Admit, asker_of, for_admitted
@@ -55,3 +56,10 @@ class Common:
         """What does as much of it as the asker may."""
         asker = asker_of(request)
         return self.steering.for_user(asker.name, asker.within)
+
+
+async def domain_status(steering: Steering, domain: str) -> p.DomainStatus | None:
+    """What is done with a domain's mail, and what waits; None where nothing is known of it."""
+    answer = await steering.answer(p.Domains(only=domain))
+    assert isinstance(answer, p.DomainsAnswer), answer
+    return answer.domains[0] if answer.domains else None

@@ -11,7 +11,7 @@ from fastapi.routing import APIRouter
 
 from restante.admin import protocol as p
 from restante.observe import log
-from restante.web.common import MOST_AT_ONCE, WITH_BODY, Common, Shape
+from restante.web.common import MOST_AT_ONCE, WITH_BODY, Common, Shape, domain_status
 from restante.web.keeper import Keeper
 from restante.web.logins import asker_of, no_such_domain, own_domain
 from restante.web.problems import problems
@@ -92,13 +92,12 @@ def domains_router(common: Common, keeper: Keeper) -> APIRouter:
     @router.get("/{domain}", summary="One domain", responses=problems(404))
     async def show(request: Request, _: Annotated[str, NAME]) -> DomainShown:
         domain = own_domain(request)
-        answer = await common.steering_for(request).answer(p.Domains(only=domain))
-        assert isinstance(answer, p.DomainsAnswer), answer
-        if not answer.domains:
+        status = await domain_status(common.steering_for(request), domain)
+        if status is None:
             raise no_such_domain()
         is_administrator = asker_of(request).within is None
         table = await asyncio.to_thread(keeper.table, "domains", domain) if is_administrator else None
-        row = Domain.model_validate(answer.domains[0])
+        row = Domain.model_validate(status)
         return DomainShown(**row.model_dump(), where=keeper.where(domain), table=table)
 
     return router

@@ -77,7 +77,7 @@ def answer_with_problems(app: FastAPI) -> None:
     """All that goes wrong in the application is answered so."""
     app.add_exception_handler(AnyHTTPException, problem_of_http)
     app.add_exception_handler(RequestValidationError, _of_validation)
-    app.add_exception_handler(Exception, _of_us)
+    app.add_exception_handler(Exception, problem_of_us)
 
 
 async def problem_of_http(_: Request, error: Exception) -> Response:
@@ -94,7 +94,7 @@ async def _of_validation(_: Request, error: Exception) -> Response:
     return Response(write_problem(422, "The request is not as it must be", wrong), 422, media_type=MEDIA_TYPE)
 
 
-async def _of_us(_: Request, __: Exception) -> Response:
+async def problem_of_us(_: Request, __: Exception) -> Response:
     """It is raised again behind this, and told where such things are."""
     return Response(write_problem(500), 500, media_type=MEDIA_TYPE)
 

@@ -39,12 +39,13 @@ STATUSES: Mapping[type[Exception], int] = {
     ConfigError: 422,
 }
 MAY_PASS = 503
-_NO_RESTANTE_ERRORS = (IdError, AddressError, NextHopError)
+REFUSALS = (RestanteError, IdError, AddressError, NextHopError)
+"""What routes raise of other rooms."""
 
 
 def answer_refusals(app: FastAPI) -> None:
     """All that routes raise of these is answered so."""
-    for kind in (RestanteError, *_NO_RESTANTE_ERRORS):
+    for kind in REFUSALS:
         app.add_exception_handler(kind, _refused)
 
 

@@ -28,6 +28,11 @@ def origin(office: Office) -> dict[str, str]:
     return {"Origin": f"http://{office.address}"}
 
 
+def port_of(office: Office) -> str:
+    """Of its pages."""
+    return office.address.rpartition(":")[2]
+
+
 async def log_in(client: httpx2.AsyncClient, name: str = "test", password: str = PASSWORD) -> httpx2.Response:
     """Sends the form."""
     return await client.post(
@@ -63,7 +68,7 @@ async def test_the_cookie_is_for_this_host_and_not_for_scripts(office: Office) -
     async with office.client(None) as client:
         cookie = (await log_in(client)).headers["Set-Cookie"]
         name, *flags = cookie.split("; ")
-        assert name.startswith("restante=")
+        assert name.startswith(f"restante-{port_of(office)}=")
         assert sorted(flags) == ["HttpOnly", "Path=/", "SameSite=lax"]
         assert "test.example" in (await client.get("/")).text
 
@@ -77,7 +82,7 @@ async def test_over_tls_the_cookie_is_secure_and_bound_to_the_host(tmp_path: Pat
     async with serving(tmp_path, admin, pair=pair) as office, office.client(None, ca=tmp_path / "ca.pem") as client:
         client.base_url = httpx2.URL(f"https://localhost:{port}")
         name, *flags = (await log_in(client)).headers["Set-Cookie"].split("; ")
-        assert name.startswith("__Host-restante=")
+        assert name.startswith(f"__Host-restante-{port}=")
         assert sorted(flags) == ["HttpOnly", "Path=/", "SameSite=lax", "Secure"]
         assert (await client.get("/")).status_code == 200
 
@@ -100,19 +105,19 @@ async def test_who_logs_out_is_out(office: Office) -> None:
     """The cookie is worth nothing any more, even where it was kept."""
     async with office.client(None) as client:
         await log_in(client)
-        kept = client.cookies["restante"]
+        kept = client.cookies[f"restante-{port_of(office)}"]
         secret = secret_of((await client.get("/")).text)
         answer = await client.post("/logout", data={"form": secret}, headers=origin(office))
         assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
-        assert 'restante=""' in answer.headers["Set-Cookie"]
-        client.cookies.set("restante", kept)
+        assert f'restante-{port_of(office)}=""' in answer.headers["Set-Cookie"]
+        client.cookies.set(f"restante-{port_of(office)}", kept)
         assert (await client.get("/")).status_code == 303
 
 
 async def test_a_session_has_a_new_secret_after_each_login(office: Office) -> None:
     """One that somebody else has put into the browser is never taken (session fixation)."""
     async with office.client(None) as client:
-        client.cookies.set("restante", "chosen-by-somebody-else")
+        client.cookies.set(f"restante-{port_of(office)}", "chosen-by-somebody-else")
         await log_in(client)
         secrets = {cookie.value for cookie in client.cookies.jar}
         assert len(secrets - {"chosen-by-somebody-else"}) == 1
@@ -130,7 +135,7 @@ OTHERS = [
 @pytest.mark.parametrize("other", OTHERS)
 async def test_no_form_of_another_origin_is_taken(other: str, office: Office) -> None:
     """Neither to log in nor to do something with a session that the browser sends along."""
-    said = {"Origin": other.format(port=office.address.rpartition(":")[2])}
+    said = {"Origin": other.format(port=port_of(office))}
     async with office.client(None) as client:
         answer = await client.post("/login", data={"name": "test", "password": PASSWORD}, headers=said)
         assert answer.status_code == 403
@@ -199,7 +204,7 @@ async def test_every_page_says_what_it_may_load(path: str, office: Office) -> No
     async with office.client(None) as client:
         await log_in(client)
         for name in ("", "nobody"):
-            client.cookies.update({"restante": name} if name else {})
+            client.cookies.update({f"restante-{port_of(office)}": name} if name else {})
             answer = await client.get(path)
             assert answer.headers["Content-Security-Policy"] == POLICY
             assert answer.headers["X-Content-Type-Options"] == "nosniff"

@@ -11,6 +11,7 @@ from restante.admin.steering import Steering
 from restante.calls.schedule import NoSuchCall
 from restante.directory.entries import EVERY_OTHER
 from restante.model import CallView, Progress
+from restante.web.common import domain_status
 from restante.web.logins import asker_of
 from restante.web.pages.bothways import both_ways
 from restante.web.pages.frame import Frame, form_of, see
@@ -93,6 +94,4 @@ def _due(steering: Steering, name: str) -> p.CallStatus | None:
 
 async def _waits(steering: Steering, entry: str) -> p.DomainStatus | None:
     """What waits for an entry; None for all that have none of their own."""
-    answer = await steering.answer(p.Domains(only=entry))
-    assert isinstance(answer, p.DomainsAnswer), answer
-    return answer.domains[0] if answer.domains and entry != EVERY_OTHER else None
+    return None if entry == EVERY_OTHER else await domain_status(steering, entry)

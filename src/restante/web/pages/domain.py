@@ -17,6 +17,7 @@ from restante.errors import RestanteError
 from restante.facts import AlarmKind
 from restante.model import Caller, DomainName, ItemState, NextHopError, Progress, ReleaseView
 from restante.observe.observing import Observing
+from restante.web.common import domain_status
 from restante.web.keeper import Keeper
 from restante.web.lists import Lists
 from restante.web.logins import asker_of, no_such_domain, own_domain
@@ -63,11 +64,10 @@ class _Page:
         """All of it. Raises Problem."""
         asker, common = asker_of(request), self._frame.common
         steering = common.steering_for(request)
-        answer = await steering.answer(p.Domains(only=domain))
-        assert isinstance(answer, p.DomainsAnswer), answer
-        if not answer.domains:
+        row = await domain_status(steering, domain)
+        if row is None:
             raise no_such_domain()
-        row, entry = answer.domains[0], self._keeper.directory().entry_for(domain)
+        entry = self._keeper.directory().entry_for(domain)
         is_own = entry is not None and entry.name == domain
         alone = common.steering.for_user(asker.name, frozenset((domain,)))
         return self._frame.page(

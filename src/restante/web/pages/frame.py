@@ -26,14 +26,13 @@ from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 
 from restante.admin import words
-from restante.errors import RestanteError
 from restante.observe import lines
 from restante.web.common import Common
 from restante.web.logins import Porter, asker_of, own_domain
 from restante.web.pages.assets import Asset
 from restante.web.pages.sessions import Note, Session, Sessions
 from restante.web.problems import Problem, Wrong
-from restante.web.refusals import refusal_of
+from restante.web.refusals import REFUSALS, refusal_of
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -121,7 +120,7 @@ class Frame:
                         return await answer(request)
                     except RequestValidationError:
                         return frame.problem(request, 422, "that address makes no sense here")
-                    except (HTTPException, RestanteError) as error:
+                    except (HTTPException, *REFUSALS) as error:
                         return frame.problem(request, *refusal_of(error))
 
                 return handle
@@ -140,8 +139,11 @@ async def _check(request: Request, session: Session, *, administrators: bool) ->
 
 
 def cookie_name(request: Request) -> str:
-    """The cookie of a session. Over TLS a name that no other host, and nobody without TLS, can set (RFC 6265bis)."""
-    return "__Host-restante" if request.url.scheme == "https" else "restante"
+    """The cookie of a session. Over TLS a name that no other host, and nobody without TLS, can set (RFC 6265bis).
+
+    It has the port, which is no part of a cookie's scope: several may be on one address.
+    """
+    return f"{'__Host-' if request.url.scheme == 'https' else ''}restante-{request.url.port or 443}"
 
 
 async def form_of(request: Request) -> dict[str, str]:

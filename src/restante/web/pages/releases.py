@@ -11,6 +11,7 @@ from restante.admin import protocol as p
 from restante.admin.steering import Steering
 from restante.directory.entries import EVERY_OTHER
 from restante.model import Caller, NextHopError, Progress, ReleaseView
+from restante.web.common import domain_status
 from restante.web.logins import asker_of, own
 from restante.web.pages.frame import Frame, form_of, see
 from restante.web.pages.going import going, points_until
@@ -128,8 +129,4 @@ def _wanted(request: Request, domain: str, to: str) -> p.Release:
 
 async def _row(steering: Steering, domain: str) -> p.DomainStatus | None:
     """What waits for a domain; None for all that have no entry of their own, of which there is no such row."""
-    if domain == EVERY_OTHER:
-        return None
-    answer = await steering.answer(p.Domains(only=domain))
-    assert isinstance(answer, p.DomainsAnswer), answer
-    return answer.domains[0] if answer.domains else None
+    return None if domain == EVERY_OTHER else await domain_status(steering, domain)

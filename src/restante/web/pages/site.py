@@ -26,7 +26,7 @@ from restante.web.pages.removing import removing_router
 from restante.web.pages.sessions import Sessions
 from restante.web.pages.start import start_router
 from restante.web.pages.timeline import timeline_pages
-from restante.web.problems import problem_of_http
+from restante.web.problems import problem_of_http, problem_of_us
 
 
 def add_pages(
@@ -63,7 +63,18 @@ def add_pages(
 
     @app.exception_handler(404)
     async def not_found(request: Request, error: HTTPException) -> Response:
-        if f"{request.url.path}/".startswith("/api/"):
+        if _is_of_api(request):
             return await problem_of_http(request, error)
         frame.session_of(request)
         return frame.problem(request, 404, error.detail)
+
+    @app.exception_handler(500)
+    async def broken(request: Request, error: Exception) -> Response:
+        """It is raised again behind this, and told where such things are."""
+        if _is_of_api(request):
+            return await problem_of_us(request, error)
+        return frame.problem(request, 500, "That should not be. The log has more of it.")
+
+
+def _is_of_api(request: Request) -> bool:
+    return f"{request.url.path}/".startswith("/api/")

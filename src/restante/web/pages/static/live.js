@@ -1,29 +1,35 @@
-// Keeps what is on a page as it is on the host: where something has happened, the page is fetched again and its parts
-// with `data-live` are put in place of the old ones. Without this script the page is as true as when it was loaded.
+// Keeps what is on a page as it is on the host: where something has happened, the page is fetched again, and its parts
+// with `data-live` are put in place of the old ones; a number there is every how many seconds they are fetched anyway.
+// Parts with `data-follows` are put in place, too, but are no reason to fetch. Without this script the page is as true
+// as when it was loaded.
 "use strict";
 
-const LEAST_MS = 1000; // between two fetches
+const BUSY_MS = 1000; // between two fetches while something runs that the page shows
+const QUIET_MS = 3000; // and else
 const USUAL_MS = 30000; // ages grow even where nothing happens
 let asked = 0;
 let waiting = null;
 let isFetching = false;
 
-const parts = () => document.querySelectorAll("[data-live][id]");
+const parts = () => [...document.querySelectorAll("[data-live][id]")];
 
 function put(fresh) {
-  for (const old of parts()) {
+  for (const old of document.querySelectorAll("[data-live][id], [data-follows][id]")) {
     const next = fresh.getElementById(old.id);
     if (!next || next.outerHTML === old.dataset.was) continue;
-    if (old.contains(document.activeElement) && old !== document.activeElement) {
-      const focused = document.activeElement;
-      if (focused.matches("input, select, textarea") || !focused.id) continue;
-      replace(old, next);
-      document.getElementById(focused.id)?.focus();
-    } else {
-      replace(old, next);
-    }
+    const focused = old.contains(document.activeElement) ? document.activeElement : null;
+    if (focused?.matches("input, select, textarea")) continue;
+    const now = replace(old, next);
+    if (focused) same(focused, now)?.focus();
   }
   document.dispatchEvent(new CustomEvent("fresh"));
+}
+
+// What stands in a fresh part for what had the focus in the old one.
+function same(focused, part) {
+  if (focused.id) return part.querySelector(`#${CSS.escape(focused.id)}`);
+  const alike = [...part.querySelectorAll(focused.localName)];
+  return alike.find((each) => each.outerHTML === focused.outerHTML) ?? alike.find((each) => each.href && each.href === focused.href);
 }
 
 function replace(old, next) {
@@ -35,6 +41,7 @@ function replace(old, next) {
   for (const id of ticked) now.querySelector(`#${CSS.escape(id)}`)?.setAttribute("checked", "");
   for (const id of open) now.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
   old.replaceWith(now);
+  return now;
 }
 
 async function fetchAgain() {
@@ -54,11 +61,11 @@ async function fetchAgain() {
   later();
 }
 
-function later(most) {
-  const every = Math.min(most ?? USUAL_MS, ...[...parts()].map((each) => Number(each.dataset.live) * 1000 || USUAL_MS));
-  const wait = Math.max(LEAST_MS - (Date.now() - asked), every, 0);
+function later(most = USUAL_MS) {
+  const every = parts().map((each) => Number(each.dataset.live) * 1000 || USUAL_MS);
+  const least = Math.min(...every) < USUAL_MS ? BUSY_MS : QUIET_MS;
   clearTimeout(waiting);
-  waiting = setTimeout(fetchAgain, wait);
+  waiting = setTimeout(fetchAgain, Math.max(least - (Date.now() - asked), Math.min(most, ...every), 0));
 }
 
 if (parts().length) {
