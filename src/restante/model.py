@@ -211,8 +211,7 @@ class Item:
         return self.envelope.since or self.message
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True):
     """What waits for one domain. `oldest` is the wall time at which the oldest of it arrived."""
 
     items: int = 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from tests.calls.played import OFFICE, TEST, Feed, PlayedOffices, means
 from tests.calls.test_turning import GREETING, LEAVES, MESSAGE, QUITS, TURNS
 from tests.release.host import Host, ScriptedCarrier, eventually, host, local
@@ -68,7 +69,7 @@ class Sending:
 
     async def ends(self) -> CallEnded:
         """Its record; and the office has seen just what it was to see."""
-        record = await asyncio.wait_for(self.task, 10)
+        record = await asyncio.wait_for(self.task, 60)
         await self.offices.finished()
         return record
 
@@ -175,8 +176,8 @@ async def test_a_cut_leaves_the_rest_waiting_and_nothing_is_sent_twice(tmp_path:
 
 async def test_what_has_another_next_hop_or_needs_more_goes_beside_it(tmp_path: Path) -> None:
     """Another host, or TLS that this connection does not owe; ATRN waits for none of them."""
-    other = replace(OURS, name="other.example", next_hop=HostPort("elsewhere.example"))
-    secret = replace(OURS, name="secret.example", tls="required")
+    other = structs.replace(OURS, name="other.example", next_hop=HostPort("elsewhere.example"))
+    secret = structs.replace(OURS, name="secret.example", tls="required")
     plan = replace(PLAN, flush=(OUT, other.name, secret.name))
     script = f"{GREETING}{TAKES}{TAKES}{TURN}{QUITS}"
     async with sending(tmp_path, script, plan=plan, entries=(OURS, other, secret)) as run:
@@ -193,7 +194,7 @@ async def test_what_has_another_next_hop_or_needs_more_goes_beside_it(tmp_path: 
 
 async def test_several_entries_go_one_after_the_other(tmp_path: Path) -> None:
     """Each is a release of its own."""
-    second = replace(OURS, name="second.example")
+    second = structs.replace(OURS, name="second.example")
     takes = TAKES.replace(OUT, second.name)
     script = f"{GREETING}{TAKES}{TAKES}{takes}{takes}{TURN}{QUITS}"
     async with sending(tmp_path, script, plan=replace(PLAN, flush=(OUT, second.name)), entries=(OURS, second)) as run:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
+from msgspec import structs
 
 from restante.directory.entries import Delivered, Directory, Entry, Held, Recipients, Rejected, Relayed
 from restante.directory.routing import (
@@ -151,7 +151,7 @@ FORWARDED = Relayed("front.example", SITE, from_anyone=True)
 )
 def test_a_relayed_domain_that_takes_mail_from_anyone_is_as_a_held_one(path: str, unlisted: str, listed: str) -> None:
     """And opens no other, nor the forms that its next hop might send on."""
-    for entry, expected in ((FORWARDED, unlisted), (replace(FORWARDED, recipients=LISTED), listed)):
+    for entry, expected in ((FORWARDED, unlisted), (structs.replace(FORWARDED, recipients=LISTED), listed)):
         directory = with_others(Relayed("*", ByMx()), entry)
         assert became(directory, path, STRANGER) == expected
 
@@ -159,10 +159,14 @@ def test_a_relayed_domain_that_takes_mail_from_anyone_is_as_a_held_one(path: str
 def test_who_may_relay_is_held_to_a_relayed_domain_s_list_too() -> None:
     """Nobody is there who is not listed; and its forms are not looked at."""
     assert became(with_others(FORWARDED), "u%t.example@front.example", NEIGHBOUR) == "front.example"
-    listed = replace(FORWARDED, recipients=LISTED)
+    listed = structs.replace(FORWARDED, recipients=LISTED)
     assert became(with_others(listed), "bob@front.example", NEIGHBOUR) == "UnknownUser"
-    assert became(with_others(replace(listed, from_anyone=False)), "bob@front.example", NEIGHBOUR) == "UnknownUser"
-    assert became(with_others(replace(listed, from_anyone=False)), "ann@front.example", STRANGER) == "RelayDenied"
+    assert (
+        became(with_others(structs.replace(listed, from_anyone=False)), "bob@front.example", NEIGHBOUR) == "UnknownUser"
+    )
+    assert (
+        became(with_others(structs.replace(listed, from_anyone=False)), "ann@front.example", STRANGER) == "RelayDenied"
+    )
 
 
 def test_every_other_domain_is_never_relayed_for_anyone() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from tests.work import Calls
 
 from restante import facts
 from restante.facts import Fact
@@ -229,7 +230,7 @@ def test_what_the_process_says_of_itself_is_written_at_once(written: io.StringIO
 
 
 def test_facts_and_what_is_said_have_the_same_form(written: io.StringIO) -> None:
-    """Although one comes through structlog and the other does not."""
+    """Although they come by different ways."""
     log.log_fact(facts.CallStarted("a b", "office.example:25", "x\ny"))
     log.say("call started", call="a b", office="office.example:25", reason="x\ny")
     first, second = (line.partition(" ")[2] for line in written.getvalue().splitlines())
@@ -278,15 +279,13 @@ def test_json_where_the_environment_asks_for_it() -> None:
 
 @pytest.mark.parametrize("fact", [ACCEPTED, DELIVERED])
 async def test_a_line_takes_no_time_worth_speaking_of(written: io.StringIO, fact: Fact) -> None:
-    """Ten thousand a second are written beside the mail itself; measured 7 microseconds, and a slow machine has 60."""
-    best = float("inf")
-    for _ in range(5):
-        before = time.perf_counter()
-        for _ in range(2000):
+    """Ten thousand a second are written beside the mail itself: some forty calls of functions, 7 microseconds."""
+    log.log_fact(fact)
+    with Calls() as calls:
+        for _ in range(100):
             log.log_fact(fact)
         log.flush()
-        best = min(best, (time.perf_counter() - before) / 2000)
-    assert best < 60e-6
+    assert calls.number < 60 * 100
     assert written.getvalue()
 
 
@@ -296,7 +295,7 @@ def test_systemd_is_told_where_it_listens(tmp_path: Path, *, abstract: bool) -> 
     name = f"restante-{time.monotonic_ns()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(f"\0{name}" if abstract else str(tmp_path / "notify"))
-        systemd.settimeout(5)
+        systemd.settimeout(60)
         log.notify("READY=1", {log.SOCKET_VARIABLE: f"@{name}" if abstract else str(tmp_path / "notify")})
         assert systemd.recv(100) == b"READY=1"
 

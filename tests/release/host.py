@@ -111,14 +111,14 @@ class Faulty:
     """A spool of which some methods fail: each named in `faults` raises what stands there."""
 
     def __init__(self, spool: Spool) -> None:
-        self._spool = spool
+        self.spool = spool
         self.faults: dict[str, Exception] = {}
         self.calls: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         self.calls.append(name)
         if (fault := self.faults.get(name)) is None:
-            return getattr(self._spool, name)
+            return getattr(self.spool, name)
 
         async def fail(*_: object, **__: object) -> None:
             raise fault
@@ -211,19 +211,21 @@ class Host:
     async def settles(self, seconds: float = 0.0) -> None:
         """So much time passes, and all that follows from it has happened."""
         await self.clock.turn(seconds)
-        for _ in range(5):
-            await self.spool.due([TEST])  # the reader is done with what was asked before
-            await asyncio.sleep(0.002)
+        spool = self.faulty.spool
+        for _ in range(8):  # reader and writer are done with what was asked before, and with what followed from that
+            await spool.due([TEST])
+            await spool.freeze([])
+            await asyncio.sleep(0.001)
 
 
-async def ended(waiting: Awaitable[Any], seconds: float = 10) -> Any:
+async def ended(waiting: Awaitable[Any], seconds: float = 60) -> Any:
     """Its result; a test that would hang fails instead."""
     return await asyncio.wait_for(waiting, seconds)
 
 
 async def eventually(condition: Callable[[], object]) -> None:
     """Waits until it is so; real time passes only for the disk."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.001)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from tests.release.years import DAILY, DAY, HELD, HOUR, RELAYED, SENDERS, SITE, Years
 
 from restante.calls.window import Schedule
@@ -18,7 +18,7 @@ from restante.model import ByMx, HostPort, Principal
 from restante.release.expected import Expected
 
 CALLER = Principal(ipaddress.ip_address("192.0.2.25"))
-UNEXPECTED = replace(HELD, retention=Retention(30 * DAY, 3))
+UNEXPECTED = structs.replace(HELD, retention=Retention(30 * DAY, 3))
 AT_TWO = 14 * HOUR
 """When the site is expected, every day; the host begins at midnight. An hour is its grace."""
 
@@ -106,7 +106,7 @@ async def test_a_site_that_comes_is_not_missed(tmp_path: Path, early: int) -> No
 async def test_a_site_that_asks_is_there_though_nothing_waits(tmp_path: Path) -> None:
     """By its domain, by all below one, by its group, by its address, or by ATRN; and not when it may not."""
     entry = Held("a.site.example", HostPort("192.0.2.9"), (Grant.parse("192.0.2.0/24"),), "customers")
-    entry = replace(entry, retention=HELD.retention)
+    entry = structs.replace(entry, retention=HELD.retention)
     host = await opened(tmp_path, entry)
     await host.wait(AT_TWO)
     for node in ("a.site.example", "@site.example", "#customers", "192.0.2.9"):
@@ -189,7 +189,7 @@ async def test_a_domain_that_is_new_was_not_expected_before(tmp_path: Path) -> N
     assert host.heard() == ["missed site.example"]
     host.asks("site.example")
     later = Retention(30 * DAY, 3, contact=("0 16 * * *",), grace=HOUR)
-    host.entries = (replace(HELD, retention=later), RELAYED, SENDERS)
+    host.entries = (structs.replace(HELD, retention=later), RELAYED, SENDERS)
     await host.wait(DAY - 600)
     assert host.heard()[0] == "back site.example"
     host.entries = (UNEXPECTED, RELAYED, SENDERS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from restante.release.requests import CHANGED
 from restante.release.run import STOPPED, WINDOW_OVER
 from restante.spool.spool import Settlement
 
-QUIET = replace(HELD, retention=Retention(30 * DAY, 3))
+QUIET = structs.replace(HELD, retention=Retention(30 * DAY, 3))
 """Nobody expects it."""
 
 
@@ -112,7 +111,7 @@ async def test_ids_that_begin_anew_were_not_offered_before(years: Years) -> None
 
 async def test_what_an_operator_has_sent_elsewhere_is_as_old_as_that(years: Years) -> None:
     """Else it might go back at once from where it waits now."""
-    years.entries = (replace(HELD, retention=Retention(30 * DAY, 0)),)
+    years.entries = (structs.replace(HELD, retention=Retention(30 * DAY, 0)),)
     message = await years.mail()
     await years.wait(29 * DAY, DAY)
     (item,) = await years.spool.lend([message])
@@ -145,7 +144,7 @@ async def test_without_contacts_age_is_enough(years: Years) -> None:
 )
 async def test_who_is_told_nothing(years: Years, sender: str, notify: tuple[Notify, ...] | None) -> None:
     """The null reverse-path, who does not want to know, who cannot be reached; the item goes, and the log has it."""
-    years.entries = (replace(HELD, retention=Retention(30 * DAY, 0)),)
+    years.entries = (structs.replace(HELD, retention=Retention(30 * DAY, 0)),)
     await years.mail(sender=sender, notify=notify)
     await years.wait(31 * DAY, DAY)
     assert await years.items() == []
@@ -155,7 +154,7 @@ async def test_who_is_told_nothing(years: Years, sender: str, notify: tuple[Noti
 
 async def test_what_is_frozen_or_on_its_way_does_not_go(years: Years) -> None:
     """An operator has stopped it, or a release has it; when that ends, it does."""
-    years.entries = (replace(HELD, retention=Retention(30 * DAY, 0)),)
+    years.entries = (structs.replace(HELD, retention=Retention(30 * DAY, 0)),)
     frozen, lent = await years.mail(), await years.mail()
     await years.spool.freeze([frozen])
     await years.spool.lend([lent])
@@ -315,7 +314,7 @@ async def test_a_contact_is_remembered_over_a_restart(years: Years) -> None:
 
 async def test_a_sender_gets_so_many_notices_an_hour(years: Years) -> None:
     """What more there is waits, and what others have sent does not; in the end each has got each, once."""
-    years.entries = (replace(HELD, retention=Retention(30 * DAY, 0)),)
+    years.entries = (structs.replace(HELD, retention=Retention(30 * DAY, 0)),)
     years.allowance.per_hour = 3
     mine = [await years.mail(sender=f"carla+{number}@far.example") for number in range(8)]
     other = await years.mail(sender="dora@far.example")
@@ -332,7 +331,7 @@ async def test_a_sender_gets_so_many_notices_an_hour(years: Years) -> None:
 
 async def test_very_much_that_is_old_goes_in_one_sweep(years: Years) -> None:
     """By portions; each of its senders is told, and each commit has both."""
-    years.entries = (replace(HELD, retention=Retention(30 * DAY, 0)), Held("other.example", ByMx()))
+    years.entries = (structs.replace(HELD, retention=Retention(30 * DAY, 0)), Held("other.example", ByMx()))
     for number in range(620):
         await years.mail(sender=f"user{number}@far.example")
     kept = await years.mail(DomainName("other.example"))

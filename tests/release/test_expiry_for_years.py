@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Coroutine
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from msgspec import structs
 from tests.release.years import DAY, FAR, HELD, HOUR, RELAYED, SENDERS, SITE, WORLD, YEAR, Years
 
 from restante.directory.entries import Held, Retention
@@ -88,7 +88,7 @@ class ForYears(RuleBasedStateMachine):
         super().__init__()
         self._runner = asyncio.Runner()
         self._folder = tempfile.TemporaryDirectory()
-        quiet = replace(HELD, retention=Retention(30 * DAY, 3))
+        quiet = structs.replace(HELD, retention=Retention(30 * DAY, 3))
         others = Held("other.example", HELD.next_hop, retention=Retention(30 * DAY, 0))
         self._years = Years(Path(self._folder.name), (quiet, others, RELAYED, SENDERS))
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from tests.release.host import HELD, TAKEN, TEST, Host, eventually, host
 
 from restante.directory.entries import Held, Recipients, Relayed
@@ -71,14 +72,14 @@ async def test_another_host_says_nothing_of_the_site(tmp_path: Path) -> None:
 
 async def test_a_caller_is_the_site_wherever_it_is(tmp_path: Path) -> None:
     """Its next hop has no address of its own."""
-    async with host(tmp_path, replace(HELD, next_hop=Caller())) as made:
+    async with host(tmp_path, structs.replace(HELD, next_hop=Caller())) as made:
         assert await released(made, to=ELSEWHERE) == {"anna": True, "bert": False}
 
 
 @pytest.mark.parametrize(
     "entry",
     [
-        replace(HELD, recipients=Recipients(frozenset({str(ANNA), str(BERT)}))),
+        structs.replace(HELD, recipients=Recipients(frozenset({str(ANNA), str(BERT)}))),
         Relayed(TEST, HostPort("192.0.2.25")),
         Relayed(TEST, HostPort("192.0.2.25"), from_anyone=True, recipients=Recipients(frozenset({str(ANNA)}))),
     ],

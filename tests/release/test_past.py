@@ -53,6 +53,25 @@ def test_a_site_that_asks_and_gets_its_mail_was_there_once() -> None:
     assert (set(it.sites()), it.misses(SITE)) == ({SITE}, ())
 
 
+def test_very_many_who_ask_at_once_are_noted_in_portions() -> None:
+    """An ETRN for a subtree must not hold up all others; who is looked at is known at once."""
+    many = [
+        Held(
+            f"s{number}.ships.example",
+            HostPort("192.0.2.25", 25),
+            (Grant(network=ipaddress.ip_network("192.0.2.0/24")),),
+        )
+        for number in range(250)
+    ]
+    it = known(*many)
+    it.heard(asks("@ships.example", "@ships.example"))
+    assert it.contacts("s249.ships.example") == (Been(NOW, NOW, 1),)
+    assert len(it.sites()) == 1
+    assert [it.settle(), it.settle(), it.settle()] == [True, True, False]
+    assert len(it.sites()) == 250
+    assert it.contacts("s7.ships.example") == (Been(NOW, NOW, 1),)
+
+
 def test_who_is_refused_was_not_there_nor_what_has_no_entry() -> None:
     """A domain of `*` has no site of its own; nor has what is not held."""
     it = known()

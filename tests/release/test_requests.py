@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from tests.release.host import (
     HELD,
     LATER,
@@ -70,13 +71,13 @@ async def test_251_when_nothing_waits(tmp_path: Path) -> None:
 
 async def test_250_for_nothing_where_the_entry_wants_that(tmp_path: Path) -> None:
     """Fetchmail asks no further after a 251."""
-    async with host(tmp_path, replace(HELD, etrn_empty=250)) as made:
+    async with host(tmp_path, structs.replace(HELD, etrn_empty=250)) as made:
         assert made.ask() == NothingWaiting(250)
 
 
 async def test_252_where_the_count_is_not_to_be_told(tmp_path: Path) -> None:
     """It is a release like any other."""
-    async with host(tmp_path, replace(HELD, counts=False)) as made:
+    async with host(tmp_path, structs.replace(HELD, counts=False)) as made:
         await made.mail()
         assert made.ask() == Started(None)
         await all_over(made)
@@ -88,7 +89,7 @@ async def test_252_where_the_count_is_not_to_be_told(tmp_path: Path) -> None:
 )
 async def test_459_for_a_stranger_whatever_it_names(tmp_path: Path, node: str) -> None:
     """The same answer for what is somebody else's, what is not held, and what does not exist; and nothing happens."""
-    async with host(tmp_path, replace(HELD, group="customers"), relayed()) as made:
+    async with host(tmp_path, structs.replace(HELD, group="customers"), relayed()) as made:
         await made.mail()
         assert made.ask(node, STRANGER) == NotAllowed()
         assert made.releases.views() == []
@@ -101,7 +102,7 @@ async def test_an_etrn_for_very_many_lets_the_loop_turn_and_is_answered_the_same
 ) -> None:
     """Both ways to ask agree on what they answer and on what they start."""
     monkeypatch.setattr(requests, "ASKED_A_TURN", 2)
-    entries = [replace(HELD, name=f"d{number}.test.example", group="customers") for number in range(20)]
+    entries = [structs.replace(HELD, name=f"d{number}.test.example", group="customers") for number in range(20)]
     async with host(tmp_path / "one", *entries) as one, host(tmp_path / "other", *entries) as other:
         for made in (one, other):
             for number in range(0, 20, 2):
@@ -124,7 +125,7 @@ async def test_an_etrn_for_very_many_that_is_cut_short_by_the_end_says_so(
 ) -> None:
     """What it has not come to is not begun."""
     monkeypatch.setattr(requests, "ASKED_A_TURN", 2)
-    entries = [replace(HELD, name=f"d{number}.test.example", group="customers") for number in range(6)]
+    entries = [structs.replace(HELD, name=f"d{number}.test.example", group="customers") for number in range(6)]
     async with host(tmp_path, *entries) as made:
         for entry in entries:
             await made.mail(f"anna@{entry.name}")
@@ -138,7 +139,7 @@ async def test_an_etrn_for_very_many_that_is_cut_short_by_the_end_says_so(
 
 async def test_nobody_may_release_by_default(tmp_path: Path) -> None:
     """An entry without a grant is released by the operator alone."""
-    async with host(tmp_path, replace(HELD, grants=())) as made:
+    async with host(tmp_path, structs.replace(HELD, grants=())) as made:
         await made.mail()
         assert made.ask() == NotAllowed()
         await ended(made.releases.wait(made.releases.request_by_operator(TEST).number))
@@ -157,8 +158,8 @@ async def test_rights_are_looked_at_before_counters(tmp_path: Path) -> None:
 def customers() -> tuple[Held, ...]:
     """Three domains of one site, and one of another, in one group and at one next hop."""
     names = ("a.test.example", "test.example", "z.example")
-    ours = [replace(HELD, name=name, group="customers") for name in names]
-    return (*ours, replace(HELD, name="b.test.example", group="customers", grants=(Grant.parse("192.0.2.66"),)))
+    ours = [structs.replace(HELD, name=name, group="customers") for name in names]
+    return (*ours, structs.replace(HELD, name="b.test.example", group="customers", grants=(Grant.parse("192.0.2.66"),)))
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ async def test_of_several_domains_only_those_with_mail_are_released(tmp_path: Pa
 
 async def test_one_domain_that_keeps_its_count_keeps_that_of_all(tmp_path: Path) -> None:
     """252, for the difference would tell it."""
-    async with host(tmp_path, HELD, replace(HELD, name="quiet.example", counts=False)) as made:
+    async with host(tmp_path, HELD, structs.replace(HELD, name="quiet.example", counts=False)) as made:
         await made.mail()
         await made.mail("anna@quiet.example")
         assert made.ask("192.0.2.25") == Started(None)
@@ -348,7 +349,7 @@ async def test_another_target_does_not_join_a_release_that_dials(tmp_path: Path)
 
 async def test_entries_do_not_wait_for_each_other(tmp_path: Path) -> None:
     """A site that hangs holds up its own mail only."""
-    async with host(tmp_path, HELD, replace(HELD, name="other.example")) as made:
+    async with host(tmp_path, HELD, structs.replace(HELD, name="other.example")) as made:
         await made.mail()
         await made.mail("bert@other.example")
         made.carrier().dialled.clear()
@@ -360,7 +361,7 @@ async def test_entries_do_not_wait_for_each_other(tmp_path: Path) -> None:
 
 async def test_no_more_run_at_once_than_may(tmp_path: Path) -> None:
     """The others wait for their turn without a task, in the order in which they were asked for."""
-    entries = [replace(HELD, name=f"d{n}.example", group="customers") for n in range(5)]
+    entries = [structs.replace(HELD, name=f"d{n}.example", group="customers") for n in range(5)]
     async with host(tmp_path, *entries, at_once=2) as made:
         for entry in entries:
             await made.mail(f"anna@{entry.name}")
@@ -417,7 +418,7 @@ async def test_a_domain_that_becomes_held_while_its_mail_waits_for_its_turn_keep
         made.carrier("slow.example").dialled.clear()
         await made.mail("anna@slow.example")
         await made.mail(f"anna@{FAST}")
-        made.directory = Directory("office.example", [relayed("slow.example"), replace(HELD, name=FAST)])
+        made.directory = Directory("office.example", [relayed("slow.example"), structs.replace(HELD, name=FAST)])
         made.carrier("slow.example").dialled.set()
         await all_over(made)
         assert FAST not in made.carriers
@@ -470,7 +471,7 @@ async def test_who_asks_after_a_change_does_not_join_what_it_stopped(tmp_path: P
         await made.mail()
         made.ask()
         await eventually(lambda: carrier.begun)
-        made.directory = Directory("office.example", [replace(HELD, next_hop=HostPort("192.0.2.99"))])
+        made.directory = Directory("office.example", [structs.replace(HELD, next_hop=HostPort("192.0.2.99"))])
         made.releases.wake_all()
         assert made.ask() == Queued()
         carrier.dialled.set()
@@ -483,7 +484,9 @@ async def test_a_reload_that_asks_for_more_of_the_next_hop_stops_what_asked_for_
     tmp_path: Path, change: dict[str, Any]
 ) -> None:
     """Encryption, and the key that has to be shown, are part of the way."""
-    async with host(tmp_path, replace(HELD, tls="required" if "tls_pin" in change else "opportunistic")) as made:
+    async with host(
+        tmp_path, structs.replace(HELD, tls="required" if "tls_pin" in change else "opportunistic")
+    ) as made:
         carrier = made.carrier()
         carrier.dialled.clear()
         await made.mail()
@@ -491,7 +494,7 @@ async def test_a_reload_that_asks_for_more_of_the_next_hop_stops_what_asked_for_
         await eventually(lambda: carrier.begun)
         entry = made.directory.entry(HELD.name)
         assert isinstance(entry, Held)
-        made.directory = Directory("office.example", [replace(entry, **change)])
+        made.directory = Directory("office.example", [structs.replace(entry, **change)])
         made.releases.wake_all()
         assert made.ask() == Queued()
         carrier.dialled.set()
@@ -508,7 +511,9 @@ async def test_a_reload_that_changes_no_way_stops_nothing(tmp_path: Path) -> Non
             await made.mail()
         made.ask()
         await eventually(lambda: carrier.drawn)
-        made.directory = Directory("office.example", [replace(HELD, grants=(), recipients=Recipients()), relayed()])
+        made.directory = Directory(
+            "office.example", [structs.replace(HELD, grants=(), recipients=Recipients()), relayed()]
+        )
         made.releases.wake_all()
         carrier.answered.set()
         await all_over(made)
@@ -521,13 +526,13 @@ async def test_a_reload_that_changes_no_way_stops_nothing(tmp_path: Path) -> Non
 
 async def test_an_entry_that_has_gone_is_an_error_that_is_told(tmp_path: Path) -> None:
     """The release ends with it, and its mail waits."""
-    async with host(tmp_path, HELD, replace(HELD, name="other.example"), at_once=1) as made:
+    async with host(tmp_path, HELD, structs.replace(HELD, name="other.example"), at_once=1) as made:
         await made.mail()
         await made.mail("bert@other.example")
         made.carrier("other.example").dialled.clear()
         made.ask("other.example")
         made.ask()
-        made.directory = Directory("office.example", [replace(HELD, name="other.example")])
+        made.directory = Directory("office.example", [structs.replace(HELD, name="other.example")])
         made.carrier("other.example").dialled.set()
         await all_over(made)
         end = next(fact for fact in made.told(ReleaseEnded) if fact.domain == TEST)
@@ -613,7 +618,7 @@ async def test_many_that_wait_for_their_turn_do_not_crowd_the_views(
 ) -> None:
     """What runs is always shown."""
     monkeypatch.setattr(register, "KEPT_VIEWS", 5)
-    entries = [replace(HELD, name=f"d{n}.example", group="customers") for n in range(20)]
+    entries = [structs.replace(HELD, name=f"d{n}.example", group="customers") for n in range(20)]
     async with host(tmp_path, *entries, at_once=2) as made:
         for entry in entries:
             made.carrier(entry.name).dialled.clear()
@@ -628,7 +633,9 @@ async def test_many_that_wait_for_their_turn_do_not_crowd_the_views(
 
 async def test_a_call_releases_ours_and_waits_for_the_end(tmp_path: Path) -> None:
     """The views come in the order asked; what has no mail is left out."""
-    async with host(tmp_path, HELD, replace(HELD, name="other.example"), replace(HELD, name="empty.example")) as made:
+    async with host(
+        tmp_path, HELD, structs.replace(HELD, name="other.example"), structs.replace(HELD, name="empty.example")
+    ) as made:
         await made.mail()
         await made.mail("bert@other.example")
         wanted = ["other.example", "empty.example", "test.example"]
@@ -672,7 +679,7 @@ async def test_who_asks_makes_more_of_an_arrival_that_waits_for_its_turn(tmp_pat
 async def test_ends_are_kept_for_who_waits_however_many_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that waits for its second release still learns of its first."""
     monkeypatch.setattr(register, "KEPT_VIEWS", 1)
-    async with host(tmp_path, HELD, replace(HELD, name="other.example")) as made:
+    async with host(tmp_path, HELD, structs.replace(HELD, name="other.example")) as made:
         await made.mail()
         await made.mail("bert@other.example")
         made.carrier("other.example").dialled.clear()
@@ -929,7 +936,7 @@ async def test_mail_for_a_domain_that_is_now_refused_is_left_alone(tmp_path: Pat
 
 async def test_the_report_of_a_refusal_leaves_by_itself(tmp_path: Path) -> None:
     """To a local or relayed sender at once; to a held one when it is asked for."""
-    async with host(tmp_path, HELD, local(), relayed(), replace(HELD, name="other.example")) as made:
+    async with host(tmp_path, HELD, local(), relayed(), structs.replace(HELD, name="other.example")) as made:
         made.carrier().says = lambda *_: NEVER
         for sender in ("lena@local.example", f"rob@{FAST}", "hank@other.example", "tom@refused.example"):
             await made.mail(sender=sender)
@@ -957,7 +964,7 @@ async def test_no_report_is_spooled_for_a_domain_that_is_refused_here(tmp_path: 
 
 async def test_stop_lets_what_is_on_its_way_finish(tmp_path: Path) -> None:
     """And begins nothing more: neither messages, nor queued releases, nor those that wait for their turn."""
-    async with host(tmp_path, HELD, replace(HELD, name="other.example"), relayed(), at_once=2) as made:
+    async with host(tmp_path, HELD, structs.replace(HELD, name="other.example"), relayed(), at_once=2) as made:
         carrier = made.carrier()
         carrier.answered.clear()
         made.carrier("other.example").answered.clear()

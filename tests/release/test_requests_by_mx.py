@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from tests.release.host import HELD, LATER, SITE, STRANGER, TEST, Host, ScriptedCarrier, ended, eventually, host
 
 from restante.directory.entries import EVERY_OTHER, Directory, Grant, Held, Rejected, Relayed
@@ -44,7 +45,7 @@ async def mail_for(made: Host, *domains: str) -> None:
 
 async def test_an_etrn_for_an_entry_by_mx_releases_each_domain_with_mail(tmp_path: Path) -> None:
     """The count is of all; what has an entry of its own is not part of it; one that hangs holds up no other."""
-    async with host(tmp_path, OUT, replace(HELD, group="other")) as made:
+    async with host(tmp_path, OUT, structs.replace(HELD, group="other")) as made:
         made.carrier(X).dialled.clear()
         await mail_for(made, X, X, Y, TEST)
         assert made.ask("#out") == Started(3)
@@ -127,7 +128,7 @@ async def test_a_turn_is_refused_while_one_of_its_destinations_is_released(tmp_p
         await all_over(made)
         turn = made.releases.turn([OUT], LOGGED_IN)
         assert isinstance(turn, Turn)
-        made.directory = Directory("office.example", [replace(OUT, grants=())])
+        made.directory = Directory("office.example", [structs.replace(OUT, grants=())])
         line = Line("the caller")
         await ended(turn.carry(line))
         assert line.drawn == []

@@ -6,10 +6,10 @@ import asyncio
 import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from tests.release.host import SITE, TEST, Host, ScriptedCarrier, ended, eventually, host
 
 from restante.directory.entries import EVERY_OTHER, Directory, Grant, Held
@@ -101,7 +101,7 @@ async def test_an_etrn_never_joins_a_turned_release(tmp_path: Path) -> None:
 
 async def test_it_does_not_wait_for_a_place_among_others(tmp_path: Path) -> None:
     """The customer's connection is there now; but others wait while it runs, where only one may."""
-    async with turning(tmp_path, ONE, TWO, replace(ONE, name="slow.example")) as (made, turn, line):
+    async with turning(tmp_path, ONE, TWO, structs.replace(ONE, name="slow.example")) as (made, turn, line):
         await made.mail("x@slow.example")
         slow = made.carrier("slow.example")
         slow.answered.clear()
@@ -125,7 +125,7 @@ async def test_what_has_changed_meanwhile_is_passed_over(change: str, tmp_path: 
         elif change == "removed":
             await made.spool.remove([item.id for item in await made.items("two.example")])
         else:
-            others = [replace(TWO, grants=(Grant.parse("user:ann"),))] if change == "taken away" else []
+            others = [structs.replace(TWO, grants=(Grant.parse("user:ann"),))] if change == "taken away" else []
             made.directory = Directory("office.example", [ONE, *others])
         line.answered.set()
         await ended(carrying)
@@ -140,7 +140,7 @@ async def test_rights_that_go_stop_what_runs(tmp_path: Path) -> None:
         line.answered.clear()
         carrying = asyncio.create_task(turn.carry(line))
         await eventually(lambda: line.drawn)
-        made.directory = Directory("office.example", [replace(ONE, grants=()), TWO])
+        made.directory = Directory("office.example", [structs.replace(ONE, grants=()), TWO])
         made.releases.wake_all()
         line.answered.set()
         await ended(carrying)

@@ -7,12 +7,12 @@ import contextlib
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import apsw
+from msgspec import structs
 from tests.release.host import HELD, LATER, TEST, Host, eventually, host, relayed
 
 from restante.calls.window import Schedule
@@ -25,7 +25,7 @@ from restante.spool.spool import SpoolBroken
 from restante.store.history import DATABASE
 
 HOUR, DAY = 3600.0, 86_400.0
-WEEKLY = replace(HELD, retention=Retention(7 * DAY, 1))
+WEEKLY = structs.replace(HELD, retention=Retention(7 * DAY, 1))
 
 
 @asynccontextmanager
@@ -113,7 +113,7 @@ async def test_a_round_that_fails_is_told_and_the_next_one_goes_well(tmp_path: P
     heard: list[dict[str, Any]] = []
     retention = Retention(DAY, 0)
     async with (
-        host(tmp_path, replace(HELD, retention=retention), relayed("far.example")) as made,
+        host(tmp_path, structs.replace(HELD, retention=retention), relayed("far.example")) as made,
         upkeep_of(made) as upkeep,
     ):
         loop = asyncio.get_running_loop()

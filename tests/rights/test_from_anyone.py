@@ -10,10 +10,10 @@ import ipaddress
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from tests.net.authority import SERVER, Wish, self_made
 from tests.rights.sessions import log_in, secret_of
 from tests.server.office import NEXT_HOP, HeldBack, Office, Peer
@@ -27,8 +27,8 @@ from restante.store.sqlite import open_spool
 
 STRANGER, SITE, RELAYING = "203.0.113.9", "192.0.2.25", "192.0.2.99"
 CLOSED = Relayed("front.example", NEXT_HOP)
-OPEN = replace(CLOSED, from_anyone=True)
-LISTED = replace(OPEN, recipients=Recipients(frozenset({"anna@front.example"})))
+OPEN = structs.replace(CLOSED, from_anyone=True)
+LISTED = structs.replace(OPEN, recipients=Recipients(frozenset({"anna@front.example"})))
 OTHERS: tuple[Entry, ...] = (
     Held("held.example", NEXT_HOP, grants=(Grant.parse(SITE),)),
     Relayed("closed.example", NEXT_HOP),

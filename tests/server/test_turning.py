@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from msgspec import structs
 from tests.release.host import eventually
 from tests.server.odmr import (
     CONTENT,
@@ -402,7 +403,7 @@ async def test_what_stands_behind_a_refused_atrn_is_a_command(office: OdmrOffice
 
 async def test_tls_stays_as_it_is(office: OdmrOffice, tmp_path: Path) -> None:
     """A domain whose mail must be encrypted is not had without; none is begun after the turn, though it is offered."""
-    office.entries = (*ENTRIES[:1], replace(ENTRIES[1], tls="required"), *ENTRIES[2:])
+    office.entries = (*ENTRIES[:1], structs.replace(ENTRIES[1], tls="required"), *ENTRIES[2:])
     certificate, key, _ = self_signed(tmp_path, "office.example")
     office.tls = server_context(certificate, key)
     await office.mail("anna@two.example")

@@ -11,6 +11,7 @@ from restante.smtp.address import (
     DomainName,
     Mailbox,
     is_below,
+    is_name,
     parse_domain,
     parse_forward_path,
     parse_reverse_path,
@@ -167,14 +168,17 @@ def test_any_text_is_a_mailbox_or_an_address_error(text: str) -> None:
     assert mailbox.domain.isascii()
 
 
-@given(st.text(max_size=300))
+@given(st.text(max_size=300) | DOMAIN)
 def test_any_text_is_a_domain_or_an_address_error(text: str) -> None:
     """What came out goes in again unchanged."""
     try:
         domain = parse_domain(text)
     except AddressError:
+        assert not is_name(text)
         return
     assert parse_domain(domain) == domain
+    assert is_name(domain) is not domain.startswith("[")
+    assert is_name(text) is (text == domain and not domain.startswith("["))
 
 
 def test_paths_have_brackets() -> None:

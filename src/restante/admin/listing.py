@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from restante.admin.protocol import DomainStatus, QueueItem, QuotaUse, ShownItem, ShownRecipient
 from restante.directory.entries import (
@@ -35,13 +35,14 @@ async def domain_rows(
     directory: Directory, waiting: Mapping[DomainName, Waiting], stopped: Mapping[DomainName, Waiting]
 ) -> tuple[tuple[DomainStatus, ...], int]:
     """What waits for each domain, and how many did not fit. The loop turns meanwhile."""
-    without_mail = (e.name for e in directory.entries() if e.name not in waiting and e.name != EVERY_OTHER)
+    without_mail = [e.name for e in directory.entries() if e.name not in waiting and e.name != EVERY_OTHER]
     every_other = (EVERY_OTHER,) if directory.entry(EVERY_OTHER) is not None else ()
     names = itertools.chain(sorted(waiting), without_mail, every_other)
     wanted = itertools.islice(names, MAX_DOMAINS)
     rows: list[DomainStatus] = []
+    row_of = _rows(directory, waiting, stopped)
     while portion := list(itertools.islice(wanted, DOMAINS_A_TURN)):
-        rows += [domain_row(directory, DomainName(name), waiting, stopped) for name in portion]
+        rows += [row_of(DomainName(name)) for name in portion]
         await asyncio.sleep(0)
     return tuple(rows), sum(1 for _ in names)
 
@@ -53,29 +54,50 @@ def domain_row(
     stopped: Mapping[DomainName, Waiting],
 ) -> DomainStatus:
     """What is done with a domain's mail, and what waits for it."""
-    entry: Entry | None = directory.entry_for(name)
-    next_hop = str(entry.next_hop) if isinstance(entry, Held | Relayed) else ""
-    action = _ACTIONS[type(entry)] if entry is not None else ""
-    its = waiting.get(name, _NOTHING)
-    return DomainStatus(
-        name, action, next_hop, its.items, its.octets, its.oldest, quota_use(directory, name, its, stopped)
-    )
+    return _rows(directory, waiting, stopped)(name)
+
+
+def _rows(
+    directory: Directory, waiting: Mapping[DomainName, Waiting], stopped: Mapping[DomainName, Waiting]
+) -> Callable[[DomainName], DomainStatus]:
+    """Makes rows: for very many domains, whose entries share a few next hops, each of which is written once."""
+    written: dict[int, str] = {}  # by the identity of a next hop
+
+    def row_of(name: DomainName) -> DomainStatus:
+        entry, its = directory.entry_for(name), waiting.get(name, _NOTHING)
+        if entry is None:
+            return DomainStatus(name, "", "", its.items, its.octets, its.oldest)
+        action = _ACTIONS[type(entry)]
+        if not isinstance(entry, (Held, Relayed)):
+            return DomainStatus(name, action, "", its.items, its.octets, its.oldest)
+        hop = entry.next_hop
+        if (next_hop := written.get(id(hop))) is None:
+            next_hop = written[id(hop)] = str(hop)
+        quota = _quota(entry)
+        use = None if quota is None else _use(quota, its, stopped.get(name, _NOTHING))
+        return DomainStatus(name, action, next_hop, its.items, its.octets, its.oldest, use)
+
+    return row_of
 
 
 def quota_use(
     directory: Directory, name: DomainName, waiting: Waiting, stopped: Mapping[DomainName, Waiting]
 ) -> QuotaUse | None:
     """How full a domain is, where it has a quota; that of `*` is for each of its domains."""
-    if (quota := quota_of(directory, name)) is None:
-        return None
-    kept = stopped.get(name, _NOTHING)
-    items, octets = waiting.items + kept.items, waiting.octets + kept.octets
-    return QuotaUse(items, octets, quota.items, quota.octets)
+    quota = quota_of(directory, name)
+    return None if quota is None else _use(quota, waiting, stopped.get(name, _NOTHING))
+
+
+def _use(quota: Quota, waiting: Waiting, kept: Waiting) -> QuotaUse:
+    return QuotaUse(waiting.items + kept.items, waiting.octets + kept.octets, quota.items, quota.octets)
 
 
 def quota_of(directory: Directory, name: DomainName) -> Quota | None:
     """The quota of a domain; None where it has none."""
-    entry = directory.entry_for(name)
+    return _quota(directory.entry_for(name))
+
+
+def _quota(entry: Entry | None) -> Quota | None:
     return entry.quota if isinstance(entry, Held) and entry.quota != NO_QUOTA else None
 
 

@@ -61,6 +61,10 @@ def init(  # noqa: PLR0917 - options
         Texts, typer.Option("--public", metavar="ADDRESS", help="Addresses of this host as others see it.")
     ] = None,
     other: Annotated[Software | None, typer.Option(help="What runs at the other end.")] = None,
+    page: Annotated[
+        Text, typer.Option(metavar="ADDRESS[:PORT]", help="Where the page for browsers is; else 127.0.0.1:8025.")
+    ] = None,
+    administrator: Annotated[Text, typer.Option(metavar="NAME", help="Who sees and does all at the page.")] = None,
     owner: Annotated[
         Text, typer.Option(metavar="USER", help="Whose the files are, if root makes them; else restante's.")
     ] = None,
@@ -69,6 +73,7 @@ def init(  # noqa: PLR0917 - options
     office: Annotated[bool, typer.Option("--office", help="An office: it holds mail for a site.")] = False,
     site: Annotated[bool, typer.Option("--site", help="A site: it has its mail from an office.")] = False,
     both: Annotated[bool, typer.Option("--both", help="Both, for different domains.")] = False,
+    no_page: Annotated[bool, typer.Option("--no-page", help="No page for browsers, and no administrator.")] = False,
     hooks: Annotated[
         bool, typer.Option("--hooks", help="Site: write scripts for ppp, NetworkManager and networkd too.")
     ] = False,
@@ -111,6 +116,9 @@ def init(  # noqa: PLR0917 - options
         tls_certificate=tls_certificate,
         tls_key=tls_key,
         other=other,
+        page=page,
+        administrator=administrator,
+        no_page=no_page,
     )
     answers = ask(options, interview, files.folder)
     ask_password = _from_stdin if password_stdin else _terminal if interview.asks else _nobody

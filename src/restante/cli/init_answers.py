@@ -13,7 +13,19 @@ from restante.cli.interview import Interview
 from restante.config import proofs, words
 from restante.directory.entries import parse_certificate
 from restante.model import HostPort
-from restante.setup.plan import OfficePart, Outgoing, Plan, Proof, Protocol, Role, SitePart, Software, call_port
+from restante.setup.plan import (
+    PAGE_PORT,
+    OfficePart,
+    Outgoing,
+    PagePart,
+    Plan,
+    Proof,
+    Protocol,
+    Role,
+    SitePart,
+    Software,
+    call_port,
+)
 from restante.setup.questions import (
     OUTGOING,
     PROOFS,
@@ -25,6 +37,7 @@ from restante.setup.questions import (
     parse_mailbox,
     parse_network,
     parse_own_address,
+    parse_page_address,
     parse_pin,
     parse_schedule,
     parse_text,
@@ -58,6 +71,9 @@ class Options:
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     other: Software | None = None
+    page: str | None = None
+    administrator: str | None = None
+    no_page: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +113,16 @@ def ask(options: Options, interview: Interview, folder: Path) -> Answers:
     )
     other = interview.choice("--other", options.other, "What runs at the other end", Software.RESTANTE, SOFTWARE)
     questions, pairing = _Questions(options, interview), _Pairing(protocol, proof)
+    office_part = _office(questions, held, pairing, other) if office else None
     plan = Plan(
         hostname,
         data,
         listen,
-        _office(questions, held, pairing, other) if office else None,
+        office_part,
         _site(questions, own, pairing, is_both=office) if site else None,
         None if options.tls_certificate is None else str(options.tls_certificate.absolute()),
         None if options.tls_key is None else str(options.tls_key.absolute()),
+        _page(questions, office_part.user if office_part is not None else None),
     )
     return Answers(plan, other)
 
@@ -213,3 +231,28 @@ def _site(questions: _Questions, domains: tuple[str, ...], pairing: _Pairing, *,
         default="127.0.0.0/8 ::1/128",
     )
     return SitePart(domains, users, office, protocol, proof, user, pin, schedule, on_link_up, outgoing, networks)
+
+
+def _page(questions: _Questions, taken: str | None) -> PagePart | None:
+    """The page, unless none is wanted. `taken`: the name of another user of this host."""
+    options, interview = questions.options, questions.interview
+    is_told = options.page is not None or options.administrator is not None
+    if options.no_page and is_told:
+        raise CommandFailed(("--no-page goes with neither --page nor --administrator",), USAGE)
+    is_wanted = is_told if is_told or options.no_page else None
+    if not interview.yes(is_wanted, "A page for browsers, where what waits is seen and can be handled", default=True):
+        return None
+    address = interview.one(
+        *("--page", options.page, "Its address (beyond 127.0.0.1 and [::1] it is over TLS)", parse_page_address),
+        default=f"127.0.0.1:{PAGE_PORT}",
+    )
+
+    def parse(text: str) -> str:
+        name = proofs.parse_login_name(text)
+        if name == taken:
+            raise ValueError("the site logs in by that name")
+        return name
+
+    question = "The name of its administrator; a password is made up"
+    default = "admin" if taken != "admin" else "administrator"
+    return PagePart(address, interview.one("--administrator", options.administrator, question, parse, default=default))

@@ -55,6 +55,7 @@ def make(
     files.refuse_existing(names, force=force)
     files.make_folder()
     plan, made_up = _with_passwords(answers.plan, files, ask)
+    plan, of_administrator = _with_administrator(plan)
     certificate = _certificate(plan, files)
     config = files.write(CONFIG, configuration(plan), PUBLIC)
     for hook in scripts:
@@ -68,6 +69,7 @@ def make(
         tlsa=None if certificate is None else tlsa_of(certificate),
         addresses=addresses,
         password=made_up,
+        page_password=of_administrator,
         run_as=files.owner,
         hooks=scripts,
         hooks_folder=str(files.folder / HOOKS),
@@ -99,6 +101,14 @@ def _with_passwords(plan: Plan, files: Files, ask: AskPassword) -> tuple[Plan, s
     return plan, made_up
 
 
+def _with_administrator(plan: Plan) -> tuple[Plan, str | None]:
+    """The plan with what is kept of its administrator's password, and that password; None: there is no page."""
+    if plan.page is None:
+        return plan, None
+    password = new_password()
+    return replace(plan, page=replace(plan.page, password=passwords.keys_of(password))), password
+
+
 def _certificate(plan: Plan, files: Files) -> x509.Certificate | None:
     """The one that this host shows, if it is of use to anybody; a self-signed one is made now, for its pin.
 
@@ -106,7 +116,9 @@ def _certificate(plan: Plan, files: Files) -> x509.Certificate | None:
     """
     if plan.certificate is not None:
         return _first_in(Path(plan.certificate))
-    if plan.office is None and (plan.site is None or plan.site.proof is not Proof.CERTIFICATE):
+    is_shown_by_page = plan.page is not None and plan.page.has_tls
+    is_shown_to_office = plan.site is not None and plan.site.proof is Proof.CERTIFICATE
+    if plan.office is None and not (is_shown_to_office or is_shown_by_page):
         return None
     data = files.folder / plan.data
     try:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from msgspec import structs
+
 from restante.calls.login import Login
 from restante.calls.plan import CallPlan
 from restante.calls.telling import OfficeApi
@@ -55,13 +57,13 @@ def directory_of(settings: Settings, kept: Kept = NOTHING_KEPT) -> Directory:
     """What this host knows of domains and users, and who may relay; the file wins where both name one."""
     entries = {name: entry_of(name, domain) for name, domain in settings.domains.items()}
     users = {name: user_of(name, user) for name, user in settings.users.items()}
-    entries |= {name: entry for name, entry in kept.entries.items() if name not in entries}
+    entries = {**entries, **kept.entries, **entries}
     users |= {name: user for name, user in kept.users.items() if name not in users}
     users |= {name: replace(users[name], tokens=tokens) for name, tokens in kept.tokens.items() if name in users}
     for name, listed in kept.recipients.items():
         entry = entries.get(name)
         if asks_who_exists(entry) and entry.recipients is None:
-            entries[name] = replace(entry, recipients=listed)
+            entries[name] = structs.replace(entry, recipients=listed)
     return Directory(settings.hostname, entries.values(), settings.relay.networks, users.values())
 
 

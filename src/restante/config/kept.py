@@ -9,9 +9,10 @@ Reading again costs what has changed since: what was read is remembered by its r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -29,11 +30,12 @@ from restante.config.tokens import no_tokens, tokens_of_row
 from restante.directory.entries import Directory, Entry, Recipients
 from restante.directory.users import Token
 from restante.directory.users import User as Login
-from restante.store.book import Book
+from restante.store.book import Book, Changes
 
 AT_ONCE = 1000  # rows that are validated in one go
 Tables = Mapping[str, dict[str, Any]]
 """By name, a table as TOML would have it."""
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Rows(Section):
@@ -72,54 +74,53 @@ class KeptReader:
         if afresh:
             self._forget()
         changes = self._book.changes(self._revision)
-        self._drop(key for key in self._known() if key in changes.rows or key not in changes.names)
-        self._take_plain(changes.rows)
-        self._take_recipients(changes.rows)
-        self._take_tokens(changes.rows)
+        self._drop(changes)
+        for name, text in changes.rows.get(RECIPIENTS, _NONE).items():
+            self._take_recipients(name, text)
+        for name, text in changes.rows.get(TOKENS, _NONE).items():
+            self._take_tokens(name, text)
+        rest = {**changes.rows, "domains": self._take_plain(changes.rows.get("domains", _NONE))}
         for kind in NAMES:
-            rows = ((name, text) for (of, name), text in changes.rows.items() if of == kind and not self._has(of, name))
+            rows = iter(rest.get(kind, _NONE).items())
             while chunk := dict(islice(rows, AT_ONCE)):
                 self._take(kind, chunk)
         self._revision = changes.revision
         problems = (problem for key in sorted(self._problems) for problem in self._problems[key])
         return Kept(dict(self._entries), dict(self._users), tuple(problems), dict(self._recipients), dict(self._tokens))
 
-    def _known(self) -> list[tuple[str, str]]:
-        kept = [(kind, name) for kind, of_kind in self._by_kind().items() for name in of_kind]
-        return kept + list(self._problems)
+    def _drop(self, changes: Changes) -> None:
+        """Forgets what is read anew, or is gone."""
+        kinds: Mapping[str, dict[str, Any]]
+        kinds = {"domains": self._entries, "users": self._users, RECIPIENTS: self._recipients, TOKENS: self._tokens}
+        for kind, read in kinds.items():
+            rows, names = changes.rows.get(kind, _NONE), changes.names.get(kind, ())
+            for name in [name for name in read if name in rows or name not in names]:
+                del read[name]
+        for kind, name in list(self._problems):
+            if name in changes.rows.get(kind, _NONE) or name not in changes.names.get(kind, ()):
+                del self._problems[kind, name]
 
-    def _by_kind(self) -> Mapping[str, dict[str, Any]]:
-        return {"domains": self._entries, "users": self._users, RECIPIENTS: self._recipients, TOKENS: self._tokens}
-
-    def _drop(self, keys: Iterable[tuple[str, str]]) -> None:
-        for kind, name in keys:
-            self._by_kind()[kind].pop(name, None)
-            self._problems.pop((kind, name), None)
-
-    def _take_plain(self, rows: Mapping[tuple[str, str], str]) -> None:
-        plain = PlainReader()
-        for (kind, name), text in rows.items():
-            if kind == "domains" and (entry := plain.read(name, text)) is not None:
+    def _take_plain(self, rows: Mapping[str, str]) -> dict[str, str]:
+        """Takes those of domains that say nothing unusual; the others."""
+        plain, rest = PlainReader(), dict[str, str]()
+        for name, text in rows.items():
+            if (entry := plain.read(name, text)) is not None:
                 self._entries[name] = entry
+            else:
+                rest[name] = text
+        return rest
 
-    def _take_recipients(self, rows: Mapping[tuple[str, str], str]) -> None:
-        for (kind, name), text in rows.items():
-            if kind == RECIPIENTS:
-                try:
-                    self._recipients[name] = of_row(text)
-                except ValueError:
-                    self._problems[kind, name] = [not_a_list(self._book.file, name)]
+    def _take_recipients(self, name: str, text: str) -> None:
+        try:
+            self._recipients[name] = of_row(text)
+        except ValueError:
+            self._problems[RECIPIENTS, name] = [not_a_list(self._book.file, name)]
 
-    def _take_tokens(self, rows: Mapping[tuple[str, str], str]) -> None:
-        for (kind, name), text in rows.items():
-            if kind == TOKENS:
-                try:
-                    self._tokens[name] = tokens_of_row(text)
-                except ValueError:
-                    self._problems[kind, name] = [no_tokens(self._book.file, name)]
-
-    def _has(self, kind: str, name: str) -> bool:
-        return kind == "domains" and name in self._entries
+    def _take_tokens(self, name: str, text: str) -> None:
+        try:
+            self._tokens[name] = tokens_of_row(text)
+        except ValueError:
+            self._problems[TOKENS, name] = [no_tokens(self._book.file, name)]
 
     def _take(self, kind: str, rows: Mapping[str, str]) -> None:
         tables: dict[str, Any] = {}

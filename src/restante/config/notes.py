@@ -32,12 +32,12 @@ def _all(settings: Settings, directory: Directory) -> Iterator[_Note]:
         for key, note in _of_listener(listen, settings, directory):
             yield ("listen", number, key), note
     for entry in directory.entries():
-        here = ("domains", entry.name)
         if isinstance(entry, Held | Relayed) and entry.tls == TlsLevel.DANE and _is_unproven(settings.dns):
-            yield (*here, "tls"), "nothing will be sent: the word of dns.servers on DNSSEC does not count"
-        if isinstance(entry, Held):
-            for key, note in _of_held(entry):
-                yield (*here, key), note
+            note = "nothing will be sent: the word of dns.servers on DNSSEC does not count"
+            yield ("domains", entry.name, "tls"), note
+        if isinstance(entry, Held) and isinstance(entry.next_hop, Caller):
+            for key, note in _of_callers(entry):
+                yield ("domains", entry.name, key), note
     for name, user in settings.users.items():
         for key, note in _of_user(user, directory):
             yield ("users", name, key), note
@@ -76,9 +76,7 @@ def _of_listener(listen: Listen, settings: Settings, directory: Directory) -> It
         yield "tls", "users are shown a self-signed certificate: tls.certificate is not set"
 
 
-def _of_held(entry: Held) -> Iterator[tuple[str, str]]:
-    if not isinstance(entry.next_hop, Caller):
-        return
+def _of_callers(entry: Held) -> Iterator[tuple[str, str]]:
     if not entry.owners and not any(grant.needs_proof for grant in entry.grants):
         yield "next_hop", "nobody can prove to be the caller: no user and no certificate may release it"
     for grant in entry.grants:
@@ -97,6 +95,8 @@ def _of_user(user: User, directory: Directory) -> Iterator[tuple[str, str]]:
 def _of_admin(admin: Admin, directory: Directory) -> Iterator[tuple[str, str]]:
     if not any(user.password or user.tokens for user in directory.users.values()):
         yield "address", "nobody can log in there: no user has a password or a token"
+    elif not any(user.admin and (user.password or user.tokens) for user in directory.users.values()):
+        yield "address", "nobody sees all there, for no administrator has a password or a token"
     elif not (admin.has_tls or is_loopback(admin.address.host)):
         yield "tls", "nobody can log in there but from this host: passwords and tokens are taken over TLS alone"
 

@@ -13,8 +13,9 @@ import msgspec
 
 from restante.config import words
 from restante.config.forms import MAX_LIST
-from restante.directory.entries import Grant, Held
+from restante.directory.entries import EVERY_OTHER, Grant, Held
 from restante.model import NextHop
+from restante.smtp.address import is_name
 
 _K = TypeVar("_K")
 _T = TypeVar("_T")
@@ -24,6 +25,10 @@ class _Row(msgspec.Struct, forbid_unknown_fields=True, gc=False, tag_field="acti
     next_hop: str
     release_from: list[str] = []
     group: str | None = None
+
+
+_Said = tuple[NextHop, tuple[Grant, ...], str | None]
+"""What Held has behind its name."""
 
 
 class PlainReader:
@@ -36,19 +41,24 @@ class PlainReader:
         self._grants: Callable[[tuple[str, ...]], tuple[Grant, ...]]
         self._grants = _once(lambda texts: tuple(dict.fromkeys(map(grant, texts))))
         self._group: Callable[[str], str] = _once(words.GROUP.parse)
+        self._said: Callable[[str], _Said] = _once(self._read)
 
     def read(self, name: str, text: str) -> Held | None:
         """The entry of a row; None where it is not plain."""
         try:
-            if words.parse_entry_name(name) != name:
+            if not is_name(name) and name != EVERY_OTHER:
                 return None
-            row = self._decode(text)
-            if len(row.release_from) > MAX_LIST:
-                return None
-            group = None if row.group is None else self._group(row.group)
-            return Held(name, self._next_hop(row.next_hop), self._grants(tuple(row.release_from)), group)
+            return Held(name, *self._said(text))
         except (ValueError, RecursionError):  # msgspec's own errors are of the first kind
             return None
+
+    def _read(self, text: str) -> _Said:
+        """What a row says. Raises ValueError, RecursionError where it is not plain."""
+        row = self._decode(text)
+        if len(row.release_from) > MAX_LIST:
+            raise ValueError(text)
+        group = None if row.group is None else self._group(row.group)
+        return self._next_hop(row.next_hop), self._grants(tuple(row.release_from)), group
 
 
 def _once(parse: Callable[[_K], _T]) -> Callable[[_K], _T]:

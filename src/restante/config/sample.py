@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from pydantic.fields import FieldInfo
-
+from restante.config.meanings import meaning_of
 from restante.config.problems import write_value
 from restante.config.settings import (
     Admin,
@@ -114,8 +113,10 @@ def sample() -> str:
 def _sample_part(part: Part) -> str:
     mark = "" if part.is_active else "#"
     lines = [] if part.section is Settings else [*_remark(_summary(part.section)), f"{mark}{part.header}"]
-    for key, info in _fields(part.section):
-        lines += _remark(f"{_flat(info.description)} ({_kind(part.section, key)}; {_default_words(part.section, key)})")
+    for key in _keys(part.section):
+        lines += _remark(
+            f"{meaning_of(part.section, key)} ({_kind(part.section, key)}; {_default_words(part.section, key)})"
+        )
         value = part.values[key] if key in part.values else _example(part.section, key)
         lines.append(f"{'' if key in part.values else '#'}{key} = {write_value(value)}")
     return "\n".join(lines) + "\n"
@@ -134,8 +135,8 @@ def _manual_part(part: Part) -> str:
     if part.section is not Settings:
         lines += [*textwrap.wrap(_summary(part.section), WIDTH), ""]
     lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
-    for key, info in _fields(part.section):
-        cells = [f"`{key}`", _kind(part.section, key), _default(part.section, key), _flat(info.description)]
+    for key in _keys(part.section):
+        cells = [f"`{key}`", _kind(part.section, key), _default(part.section, key), meaning_of(part.section, key)]
         assert not any("|" in cell for cell in cells), cells
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -143,23 +144,16 @@ def _manual_part(part: Part) -> str:
 
 def _summary(section: type[Section]) -> str:
     assert section.__doc__ is not None, section
-    return _flat(section.__doc__)
-
-
-def _flat(text: str | None) -> str:
-    assert text, "every key says what it means"
-    return " ".join(text.split())
+    return " ".join(section.__doc__.split())
 
 
 def _remark(text: str) -> Iterator[str]:
     return (f"# {line}" for line in textwrap.wrap(text, WIDTH, break_on_hyphens=False))
 
 
-def _fields(section: type[Section]) -> Iterator[tuple[str, FieldInfo]]:
-    """The keys that have a value of their own, not a table."""
-    for key, name in section.by_key().items():
-        if key == "action" or section.form_of(key) is not None:
-            yield key, section.model_fields[name]
+def _keys(section: type[Section]) -> list[str]:
+    """Those that have a value of their own, not a table."""
+    return [key for key in section.by_key() if key == "action" or section.form_of(key) is not None]
 
 
 def _kind(section: type[Section], key: str) -> str:

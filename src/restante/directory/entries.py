@@ -10,10 +10,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeGuard
+
+import msgspec
+from msgspec.structs import replace
 
 from restante.directory.users import User
 from restante.model import DomainName, HostPort, IPAddress, Mailbox, NextHop, Order, Principal
@@ -134,8 +137,7 @@ class Retention:
     """How much later than that a contact may come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(msgspec.Struct, frozen=True):
     """How much may wait for a held domain; None is no limit."""
 
     octets: int | None = None
@@ -147,8 +149,7 @@ HELD_RETENTION = Retention(expire=2_592_000.0, contacts=3)
 RELAY_RETENTION = Retention(warn_after=14_400.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """Mail waits here until somebody with a grant asks for it."""
 
     name: str
@@ -173,8 +174,7 @@ class Held:
     """The users whose own domain this is: they may release it too. Directory fills it in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Relayed:
+class Relayed(msgspec.Struct, frozen=True):
     """Mail goes on at once, for those who may relay, or for anyone."""
 
     name: str
@@ -197,13 +197,12 @@ class Relayed:
     """Seconds for which a recipient that the next hop has refused is refused here; `from_anyone`, without a list."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(msgspec.Struct, frozen=True):
     """Mail goes into mailboxes here. `users` None: any user is one."""
 
     name: str
     users: frozenset[str] | None
-    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    aliases: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=lambda: MappingProxyType({}))
     postmaster: str = "postmaster"
     """The user who reads what is sent to postmaster (RFC 5321 §4.5.1)."""
     lmtp: HostPort | Path | None = None
@@ -214,8 +213,7 @@ class Delivered:
     """Whether a tag that is the name of a folder of the user's leads there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True):
     """Mail is refused."""
 
     name: str
@@ -256,14 +254,7 @@ class Directory:
         self._networks: dict[tuple[int, int], dict[int, dict[str, Held]]] = {}
         """By IP version and number of bits that follow the prefix, then by prefix; there are few lengths."""
         self._give_owners()
-        by_next_hop: dict[NextHop, list[Held]] = {}
-        for entry in self._entries.values():
-            if isinstance(entry, Held):
-                self._index(entry)
-                by_next_hop.setdefault(entry.next_hop, []).append(entry)
-        for next_hop, held in by_next_hop.items():
-            if isinstance(next_hop, HostPort) and (address := next_hop.address) is not None:
-                self._next_hops.setdefault(address, []).extend(held)
+        self._index([entry for entry in self._entries.values() if isinstance(entry, Held)])
 
     def _give_owners(self) -> None:
         owners: dict[str, set[str]] = {}  # by domain
@@ -277,16 +268,32 @@ class Directory:
             if isinstance(entry := self._entries.get(held), Held):
                 self._entries[held] = replace(entry, owners=frozenset(names))
 
-    def _index(self, entry: Held) -> None:
-        if entry.group is not None:
-            self._groups.setdefault(entry.group, []).append(entry)
-        for grant in (*entry.grants, *(Grant(login=owner) for owner in entry.owners)):
-            self._holdings(grant)[entry.name] = entry
-        if entry.name != EVERY_OTHER:
-            above = entry.name.partition(".")[2]
-            while above:
-                self._below.setdefault(above, []).append(entry)
-                above = above.partition(".")[2]
+    def _index(self, entries: Iterable[Held]) -> None:
+        """Very many entries say the same by the same objects, and stand below the same domain: that is found once."""
+        at: dict[int, list[Held]] = {}  # by the identity of a next hop
+        given: dict[int, list[dict[str, Held]]] = {}  # by that of grants
+        below: dict[str, list[list[Held]]] = {}
+        by_next_hop: dict[NextHop, list[Held]] = {}
+        for entry in entries:
+            name, grants, next_hop, above = entry.name, entry.grants, entry.next_hop, entry.name.partition(".")[2]
+            if id(grants) not in given:
+                given[id(grants)] = [self._holdings(grant) for grant in grants]
+            for holdings in given[id(grants)]:
+                holdings[name] = entry
+            for owner in entry.owners:
+                self._holdings(Grant(login=owner))[name] = entry
+            if entry.group is not None:
+                self._groups.setdefault(entry.group, []).append(entry)
+            if id(next_hop) not in at:
+                at[id(next_hop)] = by_next_hop.setdefault(next_hop, [])
+            at[id(next_hop)].append(entry)
+            if above not in below:
+                below[above] = [self._below.setdefault(each, []) for each in _and_above(above)]
+            for of_one in below[above]:
+                of_one.append(entry)
+        for hop, held in by_next_hop.items():
+            if isinstance(hop, HostPort) and (address := hop.address) is not None:
+                self._next_hops.setdefault(address, []).extend(held)
 
     def _holdings(self, grant: Grant) -> dict[str, Held]:
         """What a grant gives, by name, to be filled."""
@@ -369,6 +376,13 @@ class Directory:
         own = self._entries.get(domain)
         is_held = isinstance(own, Held) and domain != EVERY_OTHER
         return (*([own] if is_held else []), *self._below.get(domain, ()))
+
+
+def _and_above(domain: str) -> Iterator[str]:
+    """A domain and those above it; nothing for what has no labels."""
+    while domain:
+        yield domain
+        domain = domain.partition(".")[2]
 
 
 def _once(holdings: Iterable[Mapping[str, Held]]) -> tuple[Held, ...]:

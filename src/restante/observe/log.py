@@ -1,8 +1,8 @@
 """The log, on stderr: one line for each fact and each event of the process; JSON lines where RESTANTE_LOG=json.
 
-Facts come ten thousand a second, so they do not pass through structlog's processors: log_fact() takes their fields by
-a table and hands them to the renderer that structlog ends in (lines.py), so the text is the same. What the process
-says of itself (say()) and what libraries log go through structlog. `ready` is said when everything is up.
+Facts come ten thousand a second: log_fact() takes their fields by a table and writes them by the shortest way to the
+text that what the process says of itself (say()), and what libraries log, has too (lines.py). `ready` is said when
+everything is up.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ import os
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, TextIO, get_args
-
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
 
 from restante import facts
 from restante.facts import Fact
@@ -50,13 +48,10 @@ def configure(stream: TextIO | None = None, environ: Mapping[str, str] = os.envi
     flush()
     _log.buffer = LineBuffer(sys.stderr if stream is None else stream)
     _log.render = as_json if environ.get(FORMAT_VARIABLE, "").lower() == "json" else as_text
-    chain: list[Processor] = [structlog.processors.add_log_level, structlog.processors.format_exc_info]
-    structlog.configure(
-        processors=[*chain, _render],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=_log.buffer),  # type: ignore[arg-type]  # write(), flush()
-    )
-    _listen_to_libraries(chain)
+    if _log.handler is not None:
+        logging.getLogger().removeHandler(_log.handler)
+    _log.handler = _Libraries()
+    logging.getLogger().addHandler(_log.handler)
 
 
 def log_fact(fact: Fact) -> None:
@@ -79,7 +74,8 @@ def words_of(fact: Fact) -> tuple[str, dict[str, object]]:
 
 def say(event: str, *, level: str = "info", **fields: object) -> None:
     """Writes, at once, what the process has to say of itself: `ready`, `stopping`, a notice."""
-    getattr(structlog.get_logger(), level)(event, **fields)
+    _log.buffer.write(_log.render({"level": level, "event": event, **fields}) + "\n")
+    flush()
 
 
 def flush() -> None:
@@ -117,22 +113,23 @@ def unexpected(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> N
     del loop
     error = context.get("exception")
     text = str(context.get("message", "unexpected"))
-    say(text, level="error", exc_info=error if isinstance(error, BaseException) else None)
+    say(text, level="error", **_traced(error if isinstance(error, BaseException) else None))
 
 
-def _render(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    return _log.render(event)
+class _Libraries(logging.Handler):
+    """Says what libraries log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Never raises, as logging has it: what cannot be said is told on stderr."""
+        try:
+            error = record.exc_info[1] if record.exc_info else None
+            say(record.getMessage(), level=record.levelname.lower(), **_traced(error))
+        except Exception:  # noqa: BLE001 - whatever a library hands in
+            self.handleError(record)
 
 
-def _listen_to_libraries(chain: list[Processor]) -> None:
-    root = logging.getLogger()
-    if _log.handler is not None:
-        root.removeHandler(_log.handler)
-    _log.handler = logging.StreamHandler(_log.buffer)
-    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=chain, processors=[remove_meta, _render])
-    _log.handler.setFormatter(formatter)
-    root.addHandler(_log.handler)
+def _traced(error: BaseException | None) -> dict[str, str]:
+    return {} if error is None else {"exception": "".join(traceback.format_exception(error)).rstrip()}
 
 
 # facts as fields

@@ -8,6 +8,7 @@ changed every few minutes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import islice
 
 import msgspec
 
@@ -25,6 +26,8 @@ MOST_OCTETS = 16 * 1024 * 1024
 MOST_OF_A_CALL = 200
 MOST_OF_CALLS = 4000
 MOST_OF_AN_ERROR = 200
+AT_ONCE = 100
+"""Contacts that are noted in one turn of the event loop: hundredths of a millisecond each."""
 _SEEN = "seen "
 _CALLED = "called "
 
@@ -54,6 +57,8 @@ class Past:
         self._reasons: dict[str, str] = {}
         self._changed: set[str] = set()
         """Names of rows."""
+        self._asked: dict[str, int] = {}
+        """What is not in its ring yet: when which site has asked, by one ETRN for very many."""
 
     # what happens
 
@@ -61,9 +66,9 @@ class Past:
         """Notes that a site has asked, and calls."""
         match fact:
             case ReleaseDecided(granted=granted) if granted:
-                now = int(self._clock.wall())
-                for name in asked_for(fact, self._directory()):
-                    self._contact(name, Been(now, now, asked=1))
+                self._asked |= dict.fromkeys(asked_for(fact, self._directory()), int(self._clock.wall()))
+                if len(self._asked) <= AT_ONCE:
+                    self.settle()
             case CallStarted():
                 self._reasons[fact.call] = fact.reason
             case CallEnded():
@@ -81,6 +86,12 @@ class Past:
         """Notes that the site of an entry has not come."""
         self._put(name, been.with_missed(self._rings.get(name, b""), due, self._most_of_a_site))
 
+    def settle(self) -> bool:
+        """Notes some of those who have asked; whether there are more of them, for another turn of the event loop."""
+        for name in list(islice(self._asked, AT_ONCE)):
+            self._settle(name)
+        return bool(self._asked)
+
     # what is known
 
     def sites(self) -> frozenset[str]:
@@ -89,6 +100,7 @@ class Past:
 
     def contacts(self, name: str) -> tuple[Been, ...]:
         """The contacts of an entry, in order; none overlaps another."""
+        self._settle(name)
         return been.contacts_of(self._rings.get(name, b""))
 
     def misses(self, name: str) -> tuple[int, ...]:
@@ -126,6 +138,10 @@ class Past:
     def _most_of_a_site(self) -> int:
         share = MOST_OCTETS // (SIZE * (len(self._rings) + 1))
         return max(LEAST_OF_A_SITE, min(MOST_OF_A_SITE, share))
+
+    def _settle(self, name: str) -> None:
+        if (when := self._asked.pop(name, None)) is not None:
+            self._contact(name, Been(when, when, asked=1))
 
     def _contact(self, name: str, one: Been) -> None:
         """A contact of an entry of its own: what `*` holds has no site that could be told from others."""

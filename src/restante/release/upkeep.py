@@ -139,6 +139,8 @@ class Upkeep:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        while self.past.settle():
+            pass
         self.note()
         await self.save()
         self._history.close()
@@ -202,7 +204,9 @@ class Upkeep:
         await self._deadlines.look(self._moment())
 
     async def see_to_sites(self) -> None:
-        """Raises an alarm for each site that should have been there by now, and was not."""
+        """Notes who was there, and raises an alarm for each site that should have been there by now, and was not."""
+        while self.past.settle():  # noqa: ASYNC110 - a turn for the others
+            await asyncio.sleep(0)
         await self._expected.look(self._directory(), self._moment())
         if self._expected.has_changed:
             self._save_soon()

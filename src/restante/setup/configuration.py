@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from restante.config.meanings import meaning_of
 from restante.config.problems import write_key, write_value
-from restante.config.settings import Call, Deliver, Hold, Listen, MayRelay, Relay, Section, Settings, Tls, User
+from restante.config.settings import Admin, Call, Deliver, Hold, Listen, MayRelay, Relay, Section, Settings, Tls, User
 from restante.model import HostPort
 from restante.setup.plan import (
     ODMR_PORT,
@@ -18,6 +18,7 @@ from restante.setup.plan import (
     SUBMISSION_PORT,
     OfficePart,
     Outgoing,
+    PagePart,
     Plan,
     Proof,
     Protocol,
@@ -74,7 +75,8 @@ def _is_of_pair(table: Table) -> bool:
     """Whether a table is about the two hosts; what a host has besides, it has already."""
     if table.section is Listen:
         return "service" in table.values
-    return table.section not in (Settings, Tls, MayRelay) and table.path != ("domains", "*")
+    is_of_host = table.section in (Settings, Tls, MayRelay, Admin) or "admin" in table.values
+    return not is_of_host and table.path != ("domains", "*")
 
 
 def tables(plan: Plan) -> Iterator[Table]:
@@ -92,6 +94,8 @@ def tables(plan: Plan) -> Iterator[Table]:
     if plan.site is not None:
         yield from _of_site(plan.site, plan.data)
     yield _all_else(plan)
+    if plan.page is not None:
+        yield from _of_page(plan.page)
 
 
 def _written(table: Table) -> str:
@@ -177,6 +181,15 @@ def _user(office: OfficePart, name: str) -> Table:
         "domains": "Whose mail it may have, and send from.",
     }
     return Table(("users", name), User, "The site's login.", values, remarks)
+
+
+def _of_page(page: PagePart) -> Iterator[Table]:
+    by = "over TLS, with this host's certificate" if page.has_tls else "for browsers on this host"
+    remarks = {"address": f"Where it is, {by}."}
+    yield Table(("admin",), Admin, "The page for browsers, and the API.", {"address": str(page.address)}, remarks)
+    values: dict[str, object] = {**page.password, "admin": True}
+    remarks = {"admin": "Sees and does all there; other users see what concerns their own domains."}
+    yield Table(("users", page.administrator), User, "The administrator.", values, remarks)
 
 
 def _relay_networks(plan: Plan) -> list[str]:

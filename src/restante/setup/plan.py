@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from restante.model import HostPort
 
-ODMR_PORT, SUBMISSION_PORT, SMTP_PORT = 366, 587, 25
+ODMR_PORT, SUBMISSION_PORT, SMTP_PORT, PAGE_PORT = 366, 587, 25, 8025
 CALL = "office"
 """The name of a site's call, where nothing else is said."""
 PASSWORD_FILE = "office.password"  # noqa: S105 - its name
@@ -119,6 +119,22 @@ class SitePart:
 
 
 @dataclass(frozen=True, slots=True)
+class PagePart:
+    """The page for browsers, and who sees and does all there."""
+
+    address: HostPort
+    administrator: str
+    password: Mapping[str, str] = field(default_factory=dict)
+    """The keys of [users.NAME] that were made of the administrator's password."""
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether it is over TLS: it is unless it is for this very host."""
+        at = self.address.address
+        return at is None or not at.is_loopback
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A host. It is an office, or a site, or both."""
 
@@ -131,6 +147,7 @@ class Plan:
     certificate: str | None = None
     key: str | None = None
     """Paths, as the file has them; without them a self-signed pair is made in the data folder."""
+    page: PagePart | None = None
 
 
 def call_port(protocol: Protocol) -> int:

@@ -99,11 +99,11 @@ def _shows_another(host: Host, welcome: Welcome) -> bool:
 
 
 async def api(host: Host) -> AsyncIterator[Finding]:
-    """The API, where there is one."""
+    """The page and the API, where they are."""
     admin = host.settings.admin
     if admin is None:
         return
-    where = f"{admin.address}"
+    where = f"{admin.address} (page)"
     if not host.is_running:
         yield free(admin.address, where)
         return

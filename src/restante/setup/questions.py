@@ -8,7 +8,7 @@ from __future__ import annotations
 from restante.calls.window import parse_expression
 from restante.config import proofs, words
 from restante.model import HostPort
-from restante.setup.plan import SMTP_PORT, Outgoing, Proof, Protocol, Role, Software
+from restante.setup.plan import PAGE_PORT, SMTP_PORT, Outgoing, Proof, Protocol, Role, Software
 
 PROTOCOLS = (
     (Protocol.ATRN, "the site's mail comes over the connection that the site has made: also behind a NAT"),
@@ -43,12 +43,17 @@ def parse_text(text: str) -> str:
     return text
 
 
-def parse_own_address(text: str) -> HostPort:
-    """An address of this host, and a port."""
-    at = HostPort.parse(text, SMTP_PORT)
+def parse_own_address(text: str, port: int = SMTP_PORT) -> HostPort:
+    """An address of this host, and a port; `port` where none is written."""
+    at = HostPort.parse(text, port)
     if at.address is None:
         raise ValueError("an address of this host is meant")
     return at
+
+
+def parse_page_address(text: str) -> HostPort:
+    """Where this host has its page."""
+    return parse_own_address(text, PAGE_PORT)
 
 
 def parse_address(text: str) -> HostPort:

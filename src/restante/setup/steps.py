@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from restante.model import IPAddress
+from restante.model import HostPort, IPAddress
 from restante.net.dane import TlsaRecord
 from restante.setup.hooks import Hook
 from restante.setup.other_end import at_office, at_site
-from restante.setup.plan import Plan, Protocol, Software
+from restante.setup.plan import PagePart, Plan, Protocol, Software
 from restante.setup.records import UNKNOWN_ADDRESS, records
 
 SERVICE_CONFIG = "/etc/restante/restante.toml"
@@ -32,6 +32,8 @@ class Made:
     """Where others reach us, as far as known."""
     password: str | None
     """One that was made up: it is shown this once."""
+    page_password: str | None = None
+    """The administrator's, of the page: the same."""
     run_as: str | None = None
     """Whom the server runs as, where that is not who has made all this."""
     hooks: Sequence[Hook] = ()
@@ -44,8 +46,8 @@ def steps(plan: Plan, made: Made, software: Software) -> str:
 
 
 def _all(plan: Plan, made: Made, software: Software) -> Iterator[str]:
-    if made.password is not None:
-        yield "The password, which is kept nowhere in clear but at the site:"
+    if made.password is not None and plan.office is not None:
+        yield f"The password of {plan.office.user}, which is kept nowhere in clear but at the site:"
         yield from ("", f"    {made.password}", "")
     yield from ("Next, here:", "")
     config = shlex.quote(made.config)
@@ -57,11 +59,35 @@ def _all(plan: Plan, made: Made, software: Software) -> Iterator[str]:
     yield f"    {as_user}restante doctor --config {config}"
     yield from ("", f"As a service it reads {SERVICE_CONFIG} (--out /etc/restante); docs/install.md has the unit,")
     yield "which goes to /etc/systemd/system/restante.service."
+    if plan.page is not None:
+        yield from _page(plan, plan.page, made)
     yield from _dns(plan, made)
     yield from _other_end(plan, made, software)
     if made.hooks:
         yield from ("", "To call whenever a link comes up, that of these which brings your links up, as root:", "")
         yield from (f"    {hook.install(made.hooks_folder)}" for hook in made.hooks)
+
+
+def _page(plan: Plan, page: PagePart, made: Made) -> Iterator[str]:
+    """Where the page is, and the password for it."""
+    yield from ("", "Then, in a browser, the page:", "")
+    yield f"    {'https' if page.has_tls else 'http'}://{_host_of_page(plan, page)}/"
+    yield f"    user {page.administrator}, password {made.page_password}"
+    yield from ("", "This password is shown this once; its hash is in the configuration.")
+    if not page.has_tls:
+        yield "To see it from another machine, run this there first; then the same address works there:"
+        near = page.address.port if page.address.host in ("127.0.0.1", "::1") else page.address
+        yield from ("", f"    ssh -L {near}:{page.address} {plan.hostname}")
+    elif made.pin is not None:
+        yield "The browser warns of the certificate, for it is self-signed. Compare its SHA-256 fingerprint:"
+        yield from ("", f"    {made.fingerprint}")
+
+
+def _host_of_page(plan: Plan, page: PagePart) -> HostPort:
+    """What a browser is to be told: our name, where others can check it or all addresses are meant."""
+    at = page.address.address
+    is_by_name = page.has_tls and (plan.certificate is not None or at is None or at.is_unspecified)
+    return replace(page.address, host=plan.hostname) if is_by_name else page.address
 
 
 def _dns(plan: Plan, made: Made) -> Iterator[str]:

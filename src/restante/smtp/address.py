@@ -52,6 +52,11 @@ def parse_domain(text: str) -> DomainName:
     return DomainName(lowered)
 
 
+def is_name(text: str) -> bool:
+    """Whether parse_domain() gives this very text, and it is no literal; for very many that are not parsed again."""
+    return len(text) <= MAX_DOMAIN and _LDH.fullmatch(text) is not None
+
+
 def _literal(text: str) -> str:
     """The canonical inside of an address literal (RFC 5321 §4.1.3)."""
     if not text.endswith("]"):

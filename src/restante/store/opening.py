@@ -28,7 +28,9 @@ SELECT 1 FROM (SELECT ? AS message) CROSS JOIN items NOT INDEXED ON items.id BET
 AND (message << {ITEM_BITS}) + {MAX_ITEMS_PER_MESSAGE} LIMIT 1"""  # noqa: S608 - constants
 
 LOCK_SECONDS = 1.0
-"""For how long a lock is waited for: a server that was killed may have left its writer in the middle of a commit."""
+"""For how long a tool waits for the lock."""
+SERVER_LOCK_SECONDS = 6.0
+"""The same for a server: one that was killed may have left its writer in the middle of a commit, on a slow disk."""
 
 
 class Parts:
@@ -64,7 +66,7 @@ def open_parts(folder: Path, disk: Disk, *, has_writer: bool = True) -> Parts:
     """Opens or makes what is in a folder. Raises SpoolInUse, SpoolUnusable; then the lock is free again."""
     try:
         make_folders(disk, folder)
-        lock = _take_lock(disk, folder / "lock")
+        lock = _take_lock(disk, folder / "lock", LOCK_SECONDS if has_writer else SERVER_LOCK_SECONDS)
     except BlockingIOError:
         raise SpoolInUse(str(folder)) from None
     except OSError as error:
@@ -82,13 +84,13 @@ def open_parts(folder: Path, disk: Disk, *, has_writer: bool = True) -> Parts:
         raise SpoolUnusable(f"{folder} cannot be used: {error}") from None
 
 
-def _take_lock(disk: Disk, path: Path) -> int:
-    """Raises BlockingIOError when another process keeps it."""
-    until = time.monotonic() + LOCK_SECONDS
+def _take_lock(disk: Disk, path: Path, seconds: float) -> int:
+    """Raises BlockingIOError when another process keeps it for so long."""
+    until = time.monotonic() + seconds
     while True:
         try:
             return disk.lock(path)
         except BlockingIOError:
             if time.monotonic() > until:
                 raise
-            time.sleep(LOCK_SECONDS / 50)
+            time.sleep(0.02)

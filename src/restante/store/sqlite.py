@@ -139,7 +139,7 @@ class SqliteSpool:
         self._connection = opened.reading
         self._bodies = opened.bodies
         self._ids = IdSource(wall, opened.last)
-        self._waiting: dict[DomainName, Waiting] = dict(opened.start.waiting)
+        self._waiting = opened.start.waiting
         self._claims = Claims()
         self._reader = Reader(opened.reading)
         self._reading = ThreadPoolExecutor(1, "restante-read")
