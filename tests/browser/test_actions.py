@@ -5,12 +5,16 @@ or the office, or in what waits. Each asks before it is done. Without scripts, b
 from __future__ import annotations
 
 import itertools
+import os
 import re
+import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from tests.browser.looks import shot
 from tests.browser.pair import PASSWORD, ROOT, TEST, Host, Pair
 from tests.browser.visitor import Visitor
 from tests.stories.letters import letter
@@ -186,6 +190,31 @@ def test_a_page_shows_what_happens_as_it_happens(pair: Pair, browser: Browser) -
         expect(row).to_contain_text("1")
         waits(pair.office, "live.example")
         expect(row).to_contain_text("2")
+
+
+def test_a_release_is_watched_as_it_goes(pair: Pair, browser: Browser) -> None:
+    """How far it is, on the start page and its own; then that it has ended, and how fast it went, as a picture."""
+    before = len(pair.site.mail("anna@test.example"))
+    for _ in range(3):
+        waits(pair.office, "test.example")
+    os.kill(pair.site.pid, signal.SIGSTOP)
+    try:
+        number = pair.office.ask("/api/releases", method="POST", json={"domain": "test.example"})["number"]
+        with Visitor(browser, pair.office.origin) as visitor:
+            visitor.log_in(ROOT, PASSWORD)
+            page = visitor.page
+            page.locator("#now").get_by_role("link", name="Release of test.example").click()
+            page.wait_for_url(f"**/releases/{number}")
+            expect(page.locator("#release")).to_contain_text("It runs for")
+            expect(page.locator("#release")).to_contain_text("0 of 3 messages")
+            time.sleep(1.2)  # of less than a second there is no picture
+            os.kill(pair.site.pid, signal.SIGCONT)
+            expect(page.locator("#release")).to_contain_text("3 delivered", timeout=30_000)
+            expect(page.get_by_role("img", name=re.compile("Octets a second"))).to_be_visible()
+            shot(page, "office-release-ended")
+    finally:
+        os.kill(pair.site.pid, signal.SIGCONT)
+    pair.site.wait_for_mail(before + 3)
 
 
 def test_a_site_user_sees_his_own_alone(pair: Pair, browser: Browser) -> None:
