@@ -6,15 +6,21 @@ import io
 import os
 import pty
 import re
+import select
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from tests.net.authority import self_made
+from tests.stories.made import page_in
 
 from restante.cli import main
 from restante.config.load import load
+from restante.logins.passwords import verify
 
 RESTANTE = Path(sys.executable).with_name("restante")
 OFFICE = ["init", "--office", "--domain", "test.example", "--hostname", "office.example", "--listen", "127.0.0.1:2525"]
@@ -50,6 +56,9 @@ def test_without_a_terminal_it_says_what_it_lacks(tmp_path: Path, capsys: pytest
         (["--owner", "nobody-at-all"], "there is no such user"),
         (["--hooks"], "--hooks is for a site"),
         (["--tls-key", "/dev/null"], "go together"),
+        (["--page", "office.example"], "office.example: an address of this host is meant"),
+        (["--no-page", "--page", "127.0.0.1"], "--no-page goes with neither"),
+        (["--administrator", "Test"], "--administrator Test: the site logs in by that name"),
     ],
 )
 def test_what_is_no_answer_is_told(
@@ -112,13 +121,80 @@ def test_both_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert (out / "office.password").read_text() == "our own\n"
     settings = load(out / "restante.toml")
     assert [entry.action for entry in settings.domains.values()] == ["hold", "deliver", "hold"]
-    assert (settings.calls["office"].user, list(settings.users)) == ("test", ["branch"])
+    assert (settings.calls["office"].user, list(settings.users)) == ("test", ["branch", "admin"])
     said = capsys.readouterr().out
     assert "At the site, for restante:" in said
     assert "At the office, for restante:" in said
     assert "/etc/NetworkManager/dispatcher.d" in said
     assert sorted(file.name for file in (out / "hooks").iterdir()) == ["networkd", "networkmanager", "ppp"]
     assert all(os.access(file, os.X_OK) for file in (out / "hooks").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("page", "url", "also"),
+    [
+        (None, "http://127.0.0.1:8025/", "ssh -L 8025:127.0.0.1:8025 office.example"),
+        ("[::1]:8026", "http://[::1]:8026/", "ssh -L 8026:[::1]:8026 office.example"),
+        ("127.0.0.2", "http://127.0.0.2:8025/", "ssh -L 127.0.0.2:8025:127.0.0.2:8025 office.example"),
+        ("192.0.2.1:443", "https://192.0.2.1/", "Compare its SHA-256 fingerprint:"),
+        ("0.0.0.0", "https://office.example:8025/", "Compare its SHA-256 fingerprint:"),
+    ],
+)
+def test_it_says_where_the_page_is(
+    page: str | None, url: str, also: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its URL, how it is reached from elsewhere, and a password that is shown this once: the administrator's."""
+    assert run(*OFFICE, *(["--page", page] if page else []), "--out", tmp_path) == 0
+    said = capsys.readouterr().out
+    assert also in said
+    *where, password = page_in(said)
+    assert where == [url, "admin"]
+    assert password not in (tmp_path / "restante.toml").read_text()
+    settings = load(tmp_path / "restante.toml")
+    assert settings.admin is not None
+    assert settings.admin.has_tls == url.startswith("https:")
+    administrator = settings.users["admin"]
+    assert (administrator.admin, administrator.domains) == (True, ())
+    assert verify(administrator.password, password)
+
+
+def test_a_site_whose_page_others_reach_has_a_certificate_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is the one that the server will show, told by what a browser tells of it."""
+    options = ["--protocol", "etrn", "--proof", "address", "--office-host", "o.example", "--page", "192.0.2.1"]
+    assert run("init", "--site", "--domain", "test.example", *options, "--out", tmp_path) == 0
+    certificate = x509.load_pem_x509_certificate((tmp_path / "data/self-signed.pem").read_bytes())
+    assert f"    {certificate.fingerprint(hashes.SHA256()).hex()}\n" in capsys.readouterr().out
+
+
+def test_by_a_certificate_of_its_own_the_page_has_the_hosts_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The name is what a browser can check."""
+    pair = self_made().write(tmp_path, "own")
+    tls = ["--tls-certificate", str(pair.certificate), "--tls-key", str(pair.key)]
+    assert run(*OFFICE, *tls, "--page", "192.0.2.1", "--out", tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert page_in(said)[0] == "https://office.example:8025/"
+    assert "fingerprint" not in said
+
+
+def test_without_a_page_there_is_no_administrator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--no-page: no table, no user, no word."""
+    assert run(*OFFICE, "--no-page", "--out", tmp_path) == 0
+    assert "browser" not in capsys.readouterr().out
+    settings = load(tmp_path / "restante.toml")
+    assert (settings.admin, list(settings.users)) == (None, ["test"])
+
+
+def test_the_administrator_of_a_site_called_admin_has_another_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two users of one name there cannot be."""
+    assert run(*OFFICE, "--user", "admin", "--out", tmp_path) == 0
+    assert page_in(capsys.readouterr().out)[1] == "administrator"
+    assert list(load(tmp_path / "restante.toml").users) == ["admin", "administrator"]
 
 
 def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
@@ -142,6 +218,10 @@ def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
         ("Call also when a link has come up", "n"),
         ("What is written here for elsewhere", "now"),
         ("Networks from which mail is taken", ""),
+        ("A page for browsers", ""),
+        ("Its address", "127.0.0.1:0"),
+        ("Its address", ""),
+        ("The name of its administrator", "Anna"),
         ("The password of test at office.example", "tanstaafl"),
         ("Once more", "tanstaaf"),
         ("The password of test at office.example", "tanstaafl"),
@@ -156,6 +236,7 @@ def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
         for question, answer in typed:
             seen, end = "", ": $" if answer.startswith("tanstaaf") else ":$"  # the space comes once nothing is shown
             while not re.search(rf"{re.escape(question)}[^\n]*{end}", seen):
+                assert select.select([master], [], [], 90)[0], f"{question}? {shown}{seen}"
                 seen += os.read(master, 4096).decode()
             os.write(master, f"{answer}\n".encode())
             shown += seen
@@ -168,4 +249,7 @@ def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
     call = settings.calls["office"]
     assert (call.schedule, call.on, call.user, str(call.tls)) == (("*/5 * * * *",), (), "test", "verify")
     assert settings.domains["*"].action == "relay"
+    assert settings.admin is not None
+    assert (str(settings.admin.address), settings.users["anna"].admin) == ("127.0.0.1:8025", True)
+    assert page_in(said)[:2] == ("http://127.0.0.1:8025/", "anna")
     assert "At the office, for restante:" in said

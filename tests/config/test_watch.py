@@ -59,7 +59,7 @@ def book(host: Host) -> Iterator[Book]:
 
 async def until(so: Callable[[], bool]) -> None:
     """Waits until it is so."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not so():
             await asyncio.sleep(0.01)
 

@@ -16,7 +16,7 @@ from restante.config.notes import notes_of
 from restante.logins.passwords import hash_password, scram_keys, write_scram
 from restante.model import HostPort
 from restante.setup.configuration import configuration, fragment
-from restante.setup.plan import OfficePart, Outgoing, Plan, Proof, Protocol, SitePart, call_port
+from restante.setup.plan import OfficePart, Outgoing, PagePart, Plan, Proof, Protocol, SitePart, call_port
 
 KEPT = {"password": hash_password("tanstaafl"), "scram": write_scram(scram_keys("tanstaafl"))}
 PAIRS = [
@@ -37,6 +37,9 @@ def office_of(protocol: Protocol, proof: Proof, *, secret: bool = False, site: b
         certificate="ab" * 32 if proof is Proof.CERTIFICATE else None,
         site=HostPort("192.0.2.66") if needs_site else None,
     )
+
+
+PAGE = PagePart(HostPort("127.0.0.1", 8025), "admin", KEPT)
 
 
 def site_of(protocol: Protocol, proof: Proof, outgoing: Outgoing, *, pin: bool = False) -> SitePart:
@@ -76,7 +79,9 @@ def test_every_combination_is_in_order(
     is_office, flag = flags
     office = office_of(*pair, secret=flag, site=not flag) if is_office or outgoing is None else None
     site = site_of(*pair, outgoing, pin=flag) if outgoing is not None else None
-    plan = Plan("office.example", "data", (HostPort("0.0.0.0"), HostPort("::")), office, site)
+    plan = Plan(
+        "office.example", "data", (HostPort("0.0.0.0"), HostPort("::")), office, site, page=PAGE if flag else None
+    )
     settings = load(written(tmp_path_factory.mktemp("host"), plan))
     notes = notes_of(settings, directory_of(settings))
     assert [note for note in notes if "self-signed" not in note] == []
@@ -87,7 +92,8 @@ def test_every_combination_is_in_order(
 @pytest.mark.parametrize("pair", PAIRS)
 def test_each_key_is_explained_on_one_line(pair: tuple[Protocol, Proof]) -> None:
     """A remark of one line stands before each key and each table, and nothing else."""
-    plan = Plan("office.example", "data", (HostPort("0.0.0.0"),), office_of(*pair), site_of(*pair, Outgoing.CALL))
+    parts = office_of(*pair), site_of(*pair, Outgoing.CALL)
+    plan = Plan("office.example", "data", (HostPort("0.0.0.0"),), *parts, page=PAGE)
     lines = [line for line in configuration(plan).splitlines()[2:] if line]
     assert len(lines) % 2 == 0
     for remark, thing in zip(lines[::2], lines[1::2], strict=True):
@@ -96,9 +102,10 @@ def test_each_key_is_explained_on_one_line(pair: tuple[Protocol, Proof]) -> None
 
 
 def test_a_fragment_is_what_the_pair_needs() -> None:
-    """No name, no folder, no port 25: who has a host has those."""
-    text = fragment(Plan("o.example", "data", (HostPort("0.0.0.0"),), office_of(Protocol.ATRN, Proof.LOGIN)))
+    """No name, no folder, no port 25, no page: who has a host has those."""
+    office = office_of(Protocol.ATRN, Proof.LOGIN)
+    text = fragment(Plan("o.example", "data", (HostPort("0.0.0.0"),), office, page=PAGE))
     assert text.count("[[listen]]") == 2
     assert '[domains."test.example"]' in text
-    for absent in ("hostname", ":25", '"*"', "[relay]", "#"):
+    for absent in ("hostname", ":25", '"*"', "[relay]", "admin", "#"):
         assert absent not in text

@@ -19,6 +19,8 @@ from tests.stories.restante_host import RestanteHost
 
 from restante.cli import main
 
+_PASSWORD = r"(?:[a-z2-9]{5}-){3}[a-z2-9]{5}"
+
 
 class MadeHost(RestanteHost):
     """A host in a folder that is empty at first."""
@@ -44,6 +46,13 @@ def command_in(said: str) -> list[str]:
 
 
 def password_in(said: str) -> str:
-    """The password that init has made up."""
-    [password] = re.findall(r"^    ((?:[a-z2-9]{5}-){3}[a-z2-9]{5})$", said, re.MULTILINE)
+    """The password that init has made up for the site."""
+    [password] = re.findall(rf"^    ({_PASSWORD})$", said, re.MULTILINE)
     return str(password)
+
+
+def page_in(said: str) -> tuple[str, str, str]:
+    """Where init says that the page is: its URL; the administrator's name and password."""
+    [page] = re.findall(rf"^    (https?://\S+)\n    user (\S+), password ({_PASSWORD})$", said, re.MULTILINE)
+    url, name, password = page
+    return url, name, password

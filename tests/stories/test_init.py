@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import pytest
 from tests.here import PEERS
 from tests.stories.letters import letter, recognised
-from tests.stories.made import MadeHost, command_in, password_in
+from tests.stories.made import MadeHost, command_in, page_in, password_in
 from tests.stories.nat import behind_nat
 from tests.stories.netns import NetHost, Network, inside
 from tests.stories.peers import Postfix, run
@@ -118,6 +120,28 @@ def test_by_a_certificate(tmp_path: Path) -> None:
             site.cli("call", "office", "--wait")
             site.wait_for_mail(1)
             assert recognised(site.mail("anna@test.example"), [content]) == {content: 1}
+
+
+@pytest.mark.parametrize("page", ["127.0.0.1:8025", f"{OFFICE}:443"])
+def test_the_page_is_where_init_says(tmp_path: Path, page: str) -> None:
+    """With what it prints somebody logs in: on this host in clear, from elsewhere over TLS, by the host's own key."""
+    with Network() as network:
+        at_office, at_far = network.host(OFFICE), network.host(FAR)
+        network.cable(at_office, at_far)
+        office = MadeHost(tmp_path / "office", on=at_office)
+        options = ("--domain", "test.example", "--hostname", "office.example", "--page", page, *AT_OFFICE)
+        url, name, password = page_in(office.init("--office", *options))
+        browser_at = at_far if url.startswith("https:") else at_office
+        trusted = ssl.create_default_context(cafile=str(office.folder / "data/self-signed.pem"))
+        trusted.check_hostname = False
+        client = httpx2.Client(verify=trusted, trust_env=False, timeout=60)
+        with office, inside(browser_at.namespace), client as browser:
+            form = {"name": name, "password": password}
+            login = browser.post(f"{url}login", data=form, headers={"Origin": url.removesuffix("/")})
+            assert (login.status_code, login.headers["Location"]) == (303, "/")
+            start = browser.get(url)
+            assert "Logged in as" in start.text
+            assert "test.example" in start.text
 
 
 def block(said: str, title: str) -> str:

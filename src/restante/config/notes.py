@@ -93,11 +93,13 @@ def _of_user(user: User, directory: Directory) -> Iterator[tuple[str, str]]:
 
 
 def _of_admin(admin: Admin, directory: Directory) -> Iterator[tuple[str, str]]:
-    if not any(user.password or user.tokens for user in directory.users.values()):
+    users = [user for user in directory.users.values() if user.password or user.tokens]
+    if not users:
         yield "address", "nobody can log in there: no user has a password or a token"
-    elif not any(user.admin and (user.password or user.tokens) for user in directory.users.values()):
-        yield "address", "nobody sees all there, for no administrator has a password or a token"
-    elif not (admin.has_tls or is_loopback(admin.address.host)):
+        return
+    if not any(user.admin for user in users):
+        yield "address", "nobody sees all there: no administrator has a password or a token"
+    if not (admin.has_tls or is_loopback(admin.address.host)):
         yield "tls", "nobody can log in there but from this host: passwords and tokens are taken over TLS alone"
 
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from restante.model import HostPort, IPAddress
+from restante.model import IPAddress
 from restante.net.dane import TlsaRecord
 from restante.setup.hooks import Hook
 from restante.setup.other_end import at_office, at_site
@@ -71,7 +71,7 @@ def _all(plan: Plan, made: Made, software: Software) -> Iterator[str]:
 def _page(plan: Plan, page: PagePart, made: Made) -> Iterator[str]:
     """Where the page is, and the password for it."""
     yield from ("", "Then, in a browser, the page:", "")
-    yield f"    {'https' if page.has_tls else 'http'}://{_host_of_page(plan, page)}/"
+    yield f"    {_url(plan, page)}"
     yield f"    user {page.administrator}, password {made.page_password}"
     yield from ("", "This password is shown this once; its hash is in the configuration.")
     if not page.has_tls:
@@ -83,11 +83,13 @@ def _page(plan: Plan, page: PagePart, made: Made) -> Iterator[str]:
         yield from ("", f"    {made.fingerprint}")
 
 
-def _host_of_page(plan: Plan, page: PagePart) -> HostPort:
-    """What a browser is to be told: our name, where others can check it or all addresses are meant."""
+def _url(plan: Plan, page: PagePart) -> str:
+    """What a browser is to be told: with our name, where others can check it or all addresses are meant."""
     at = page.address.address
     is_by_name = page.has_tls and (plan.certificate is not None or at is None or at.is_unspecified)
-    return replace(page.address, host=plan.hostname) if is_by_name else page.address
+    where = str(replace(page.address, host=plan.hostname) if is_by_name else page.address)
+    scheme, port = ("https", ":443") if page.has_tls else ("http", ":80")
+    return f"{scheme}://{where.removesuffix(port)}/"
 
 
 def _dns(plan: Plan, made: Made) -> Iterator[str]:

@@ -161,6 +161,8 @@ def learned_of(data: Path, domain: DomainName) -> dict[str, Verdict]:
         with contextlib.closing(apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
             connection.set_busy_timeout(BUSY_MILLISECONDS)
             connection.execute("PRAGMA query_only = 1")
+            if connection.pragma("user_version") == 0:  # it is being made
+                return {}
             return {local: verdict for (_, local), verdict in map(_verdict, connection.execute(_OF_DOMAIN, (domain,)))}
     except (apsw.Error, UnicodeDecodeError) as error:
         raise BookUnusable(file, str(error)) from None
