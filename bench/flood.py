@@ -24,7 +24,9 @@ from bench.ledger import DOMAIN, ENVELOPE, Ledger, Texts, etrn, reply
 from bench.ledger_sink import Sink
 from bench.machine import cpu_seconds, free_port
 from tests.crash.runs import Outcome
+from tests.listening import listening
 from tests.stories.restante_host import RestanteHost
+from tests.waiting import until
 
 SITE = "127.0.2.1"
 SMALL = ((100, 500, 4000),)
@@ -35,6 +37,8 @@ DRIP_SECONDS = 10.0
 """Between two octets of who drips."""
 GRACE_SECONDS = 15.0
 """Beyond the deadline, for a machine that has other things to do."""
+REST_SECONDS = 60.0
+"""The same for what is left to do once nobody asks for anything more; it is a second's."""
 OPENINGS = (
     b"",
     b"EHLO far.example\r\n",
@@ -177,12 +181,12 @@ class Mail:
         else:
             self.failures.append(said[-1])
 
-    def check(self) -> float:
+    def check(self, p99_seconds: float) -> float:
         """The 99th percentile, in seconds. Raises AssertionError where a message failed, or that is too much."""
         assert not self.failures, f"{len(self.failures)} failures: {self.failures[:5]}"
         assert self.seconds, "no mail has come"
         p99 = sorted(self.seconds)[len(self.seconds) * 99 // 100]
-        assert p99 <= P99_SECONDS, f"a message took {p99:.1f} s, p99 of {len(self.seconds)}"
+        assert p99 <= p99_seconds, f"a message took {p99:.1f} s, p99 of {len(self.seconds)}"
         return p99
 
 
@@ -202,7 +206,15 @@ class Site:
             await asyncio.sleep(BETWEEN_ETRNS_SECONDS)
 
 
-async def flood(seconds: float, folder: Path, *, idle: int = 1000, a_second: float = 50, limits: str = "") -> Outcome:
+async def flood(
+    seconds: float,
+    folder: Path,
+    *,
+    idle: int = 1000,
+    a_second: float = 50,
+    limits: str = "",
+    p99_seconds: float = P99_SECONDS,
+) -> Outcome:
     """So many silent strangers, and so many more each second, while mail and a site come and go.
 
     Strangers who are turned away or sent away are as it should be; not one message may fail, and no ETRN.
@@ -214,11 +226,13 @@ async def flood(seconds: float, folder: Path, *, idle: int = 1000, a_second: flo
             strangers, mail, site = Strangers(host.port), Mail(host.port, ledger), Site(host.port)
             for _ in range(idle):
                 await strangers.one_comes()
-            async with _while(mail.flow(50), site.keep_asking(), strangers.keep_coming(a_second)):
-                await asyncio.sleep(seconds)
+            async with _while(mail.flow(50), site.keep_asking()):
+                await until(lambda: len(mail.seconds) > 20 and site.asked)  # the office knows both
+                async with _while(strangers.keep_coming(a_second)):
+                    await asyncio.sleep(seconds)
             strangers.leave()
-            p99 = mail.check()
-            assert site.asked >= seconds / BETWEEN_ETRNS_SECONDS / 4, f"the site came {site.asked} times only"
+            p99 = mail.check(p99_seconds)
+            assert site.asked >= seconds / BETWEEN_ETRNS_SECONDS / 10, f"the site came {site.asked} times only"
             await _drained(host)
     gone = sum(b"421 " in one.said for one in strangers.come)
     done = (
@@ -228,7 +242,14 @@ async def flood(seconds: float, folder: Path, *, idle: int = 1000, a_second: flo
     return Outcome(_checked(ledger), done)
 
 
-async def drips(count: int, folder: Path, *, timeout: float = 300.0, every: float = DRIP_SECONDS) -> Outcome:
+async def drips(
+    count: int,
+    folder: Path,
+    *,
+    timeout: float = 300.0,
+    every: float = DRIP_SECONDS,
+    p99_seconds: float = P99_SECONDS,
+) -> Outcome:
     """So many strangers send an octet every so many seconds, in a command, in content, and either under TLS.
 
     Each is told 421 4.4.2 and closed by the deadline of what it drips into, and mail flows meanwhile.
@@ -241,7 +262,7 @@ async def drips(count: int, folder: Path, *, timeout: float = 300.0, every: floa
             mail = Mail(host.port, ledger)
             async with _while(mail.flow(20)):
                 lasted = await asyncio.gather(*[_drip(host.port, number, timeout, every) for number in range(count)])
-            p99 = mail.check()
+            p99 = mail.check(p99_seconds)
             await _drained(host)
     done = f"{count} drips, each closed after {min(lasted):.1f} to {max(lasted):.1f} s; p99 of mail {p99:.2f} s"
     return Outcome(_checked(ledger), done)
@@ -265,7 +286,7 @@ async def _drip(port: int, number: int, timeout: float, every: float) -> float:
     dripping = asyncio.create_task(_keep_dripping(writer, every))
     try:
         async with asyncio.timeout(timeout + GRACE_SECONDS):
-            said = await reader.read()
+            said = await _all_of(reader)
     except TimeoutError:
         raise AssertionError(f"who drips is still there {GRACE_SECONDS:.0f} s after his deadline") from None
     finally:
@@ -273,6 +294,15 @@ async def _drip(port: int, number: int, timeout: float, every: float) -> float:
         writer.close()
     assert said.startswith(b"421 4.4.2 "), said
     return time.monotonic() - began
+
+
+async def _all_of(reader: asyncio.StreamReader) -> bytes:
+    """What comes until the connection is over: an octet that drips into one that was closed resets it."""
+    said = b""
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(4096):
+            said += data
+    return said
 
 
 async def _keep_dripping(writer: asyncio.StreamWriter, every: float) -> None:
@@ -288,34 +318,49 @@ def _trusting() -> ssl.SSLContext:
     return context
 
 
-async def etrns(count: int, folder: Path, *, seconds: float = 10.0) -> Outcome:
+async def etrns(count: int, folder: Path, *, seconds: float = 10.0, p99_seconds: float = P99_SECONDS) -> Outcome:
     """A site asks so many times and hangs up, its next hop silent, then not there at all: CVE-1999-1109.
 
-    One release runs and one waits, whatever it does; where the next hop is gone nothing is left a second later.
+    One release runs and one waits, whatever it does; where the next hop is gone nothing is left a little later.
     """
     told = []
-    silent = await asyncio.start_server(_greet_and_fall_silent, "127.0.0.1", 0)
-    try:
-        for next_hop, most in ((int(silent.sockets[0].getsockname()[1]), (1, 1)), (free_port(), (0, 0))):
+    silent = _SilentHop()
+    async with listening(silent.serve) as port:
+        for next_hop, most in ((port, (1, 1)), (free_port(), (0, 0))):
             with Office(folder / f"office-{next_hop}", next_hop) as host:
                 mail = Mail(host.port, Ledger(), source="127.0.4.1")
                 async with _while(mail.flow(20, 1)):
                     await asyncio.sleep(1)
-                mail.check()
+                mail.check(p99_seconds)
                 told.append(await _ask_and_hang_up(host, count, seconds, most))
-    finally:
-        silent.close()
+                silent.hang_up()  # else the office would wait for its release to end
+                await asyncio.to_thread(host.stop)
     return Outcome(Ledger().totals, f"2 x {count} ETRNs; " + "; ".join(told))
 
 
-async def _greet_and_fall_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A next hop that lets a release begin, and never end."""
-    writer.write(b"220 sink.example\r\n")
-    await reader.readline()
-    writer.write(b"250 sink.example\r\n")
-    while await reader.read(65536):
-        pass
-    writer.close()
+class _SilentHop:
+    """A next hop that lets a release begin, and not end before it hangs up; from then on it is not there."""
+
+    def __init__(self) -> None:
+        self._writers: list[asyncio.StreamWriter] = []
+        self._is_there = True
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        self._writers.append(writer)
+        with contextlib.suppress(ConnectionError):
+            if self._is_there:
+                writer.write(b"220 sink.example\r\n")
+                await reader.readline()
+                writer.write(b"250 sink.example\r\n")
+                while await reader.read(65536):
+                    pass
+
+    def hang_up(self) -> None:
+        """On all."""
+        self._is_there = False
+        for writer in self._writers:
+            writer.transport.abort()
 
 
 async def _ask_and_hang_up(host: Office, count: int, seconds: float, most: tuple[int, int]) -> str:
@@ -331,16 +376,24 @@ async def _ask_and_hang_up(host: Office, count: int, seconds: float, most: tuple
         assert queued <= 1, f"{queued} releases wait"
         writer.transport.abort()
         await asyncio.sleep(seconds / flights)
-    await asyncio.sleep(1)
-    used = cpu_seconds(host.pid)
-    running, queued = await _releases(host)
-    assert (running, queued) <= most, f"{running} run and {queued} wait a second after"
-    await asyncio.sleep(1)
-    used = cpu_seconds(host.pid) - used
-    assert used < 0.3, f"{used:.2f} s of work in the second after"
+    running, queued = await _at_rest(host, most)
     grown = _resident_megabytes(host.pid) - before
     assert grown < 20, f"{grown:.1f} MB more are in use"
     return f"{running} run, {queued} wait, {grown:.1f} MB more"
+
+
+async def _at_rest(host: Office, most: tuple[int, int]) -> tuple[int, int]:
+    """How many run and how many wait, once no more than so many do and a second passes without work."""
+    end = time.monotonic() + REST_SECONDS
+    while True:
+        await asyncio.sleep(1)
+        running, queued = await _releases(host)
+        used = cpu_seconds(host.pid)
+        await asyncio.sleep(1)
+        used = cpu_seconds(host.pid) - used
+        if running <= most[0] and queued <= most[1] and used < 0.3:
+            return running, queued
+        assert time.monotonic() < end, f"{running} run, {queued} wait, {used:.2f} s of work in a second, long after"
 
 
 async def _releases(host: Office) -> tuple[int, int]:

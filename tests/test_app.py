@@ -30,7 +30,7 @@ def configuration(port: int, more: str = HELD) -> str:
 def refused_start(config: Path) -> tuple[int, list[str]]:
     """The exit status of a server that cannot start, and what it said."""
     done = subprocess.run(
-        [str(RESTANTE), "serve", "--config", str(config)], capture_output=True, text=True, timeout=30, check=False
+        [str(RESTANTE), "serve", "--config", str(config)], capture_output=True, text=True, timeout=90, check=False
     )
     assert done.stdout == ""
     return done.returncode, done.stderr.splitlines()
@@ -38,7 +38,7 @@ def refused_start(config: Path) -> tuple[int, list[str]]:
 
 def until(so: Callable[[], object]) -> None:
     """Waits until it is so."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 90
     while not so():
         assert time.monotonic() < end, "it does not come about"
         time.sleep(0.05)

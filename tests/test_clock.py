@@ -78,7 +78,7 @@ async def test_a_cancelled_sleeper_is_forgotten() -> None:
 @pytest.mark.parametrize("clock", [TurnedClock(), SystemClock()])
 async def test_no_time_at_all_is_no_wait(clock: Clock, seconds: float) -> None:
     """A deadline that has passed does not hang a test."""
-    await asyncio.wait_for(clock.sleep(seconds), 1)
+    await asyncio.wait_for(clock.sleep(seconds), 60)
 
 
 async def test_the_system_s_clock_is_the_machine_s() -> None:

@@ -174,7 +174,7 @@ async def controlled(folder: Path, *scripts: str) -> AsyncIterator[tuple[Desk, P
 
 async def ask(path: Path, request: AnyRequest) -> list[AnyAnswer]:
     """All answers to a request, as another process would get them."""
-    return await asyncio.to_thread(lambda: list(ControlClient(path, patience=20).ask(request)))
+    return await asyncio.to_thread(lambda: list(ControlClient(path, patience=90).ask(request)))
 
 
 def deferred() -> Deferred:

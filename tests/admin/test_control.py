@@ -25,7 +25,7 @@ from restante.model import Progress
 def raw(path: Path, line: bytes) -> list[p.AnyAnswer]:
     """What is answered to some bytes."""
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(20)
+        client.settimeout(60)
         client.connect(str(path))
         client.sendall(line)
         with client.makefile("rb") as lines:
@@ -156,7 +156,7 @@ async def _goes_away(folder: Path) -> None:
         await client.wait_closed()
         await eventually(lambda: not any("_serve" in repr(task.get_coro()) for task in asyncio.all_tasks()))
         office.carrier.open.set()
-        view = await asyncio.wait_for(office.releases.wait(1), 10)
+        view = await asyncio.wait_for(office.releases.wait(1), 60)
         assert view is not None
         assert (view.delivered, view.error) == (1, "")
 
@@ -208,7 +208,7 @@ def test_a_server_that_hangs_up_or_hangs_has_gone(tmp_path: Path) -> None:
         with ThreadPoolExecutor() as threads:
             hung_up = threads.submit(_hang_up, server)
             with pytest.raises(ServerGone, match="went away"):
-                list(ControlClient(path, patience=5).ask(p.Status()))
+                list(ControlClient(path, patience=60).ask(p.Status()))
             hung_up.result()
 
 

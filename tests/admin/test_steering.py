@@ -23,6 +23,7 @@ from restante.model import (
     write_item_id,
     write_message_id,
 )
+from restante.release.answers import NoSuchEntry
 from restante.spool.spool import Filter
 
 
@@ -371,6 +372,22 @@ async def test_what_cannot_be_released_is_refused_with_a_reason(tmp_path: Path, 
         assert isinstance(answer, p.Failed)
         assert answer.status == p.COULD_NOT
         assert domain in answer.reasons[0]
+        with pytest.raises(NoSuchEntry):
+            office.steering.check_release(p.Release(domain))
+
+
+async def test_before_a_release_it_is_known_what_it_would_offer(tmp_path: Path) -> None:
+    """Nothing is begun; whose domain it is not is told what begin_release() tells him."""
+    async with desk(tmp_path) as office:
+        assert office.steering.check_release(p.Release("test.example")) == 0
+        await office.mail()
+        assert office.steering.check_release(p.Release("TEST.example")) == 1
+        assert office.steering.check_release(p.Release("caller.example", "192.0.2.9")) == 0
+        assert office.steering.releases() == ()
+        other = office.steering.for_user("user:other", frozenset())
+        for call in (other.check_release, other.begin_release):
+            with pytest.raises(NotYours):
+                call(p.Release("test.example"))
 
 
 async def test_who_stops_listening_stops_no_release(tmp_path: Path) -> None:
@@ -383,7 +400,7 @@ async def test_who_stops_listening_stops_no_release(tmp_path: Path) -> None:
         await anext(answers)
         await answers.aclose()
         office.carrier.open.set()
-        view = await asyncio.wait_for(office.releases.wait(1), 5)
+        view = await asyncio.wait_for(office.releases.wait(1), 60)
         assert view is not None
         assert (view.delivered, view.error) == (1, "")
 

@@ -64,12 +64,12 @@ class PlayedOffices:
 
     async def finished(self) -> None:
         """Every conversation was played to its end, as it was written."""
-        await asyncio.wait_for(asyncio.gather(*self._tasks), 5)
+        await asyncio.wait_for(asyncio.gather(*self._tasks), 60)
 
     async def closed(self) -> None:
         """The site has left every conversation, wherever it stood."""
         if self._tasks:
-            done, left = await asyncio.wait(self._tasks, timeout=5)
+            done, left = await asyncio.wait(self._tasks, timeout=60)
             assert not left, "a connection was left open"
             await asyncio.gather(*done, return_exceptions=True)  # hung up on in the middle: expected here
         await asyncio.sleep(0.01)  # both ends' transports are let go
@@ -211,6 +211,6 @@ def means(
 
 async def eventually(condition: Callable[[], object]) -> None:
     """Waits until it is so; real time passes only for real I/O."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.002)

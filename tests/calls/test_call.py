@@ -48,7 +48,7 @@ class Played:
 
     async def ends(self) -> CallEnded:
         """The record; the call lets go of all it held."""
-        record = await asyncio.wait_for(self.task, 10)
+        record = await asyncio.wait_for(self.task, 60)
         assert self.view.progress is Progress.ENDED
         assert self.view.step == record.ended_by
         assert self.feed.listeners == 0
@@ -414,7 +414,7 @@ async def test_a_cancelled_call_brings_the_link_down_too(tmp_path: Path) -> None
     async with calling(PlayedOffices("..."), hooks(tmp_path, "true")) as played:
         await played.dialled()
         played.task.cancel()
-        await asyncio.wait([played.task], timeout=10)
+        await asyncio.wait([played.task], timeout=60)
         assert played.task.cancelled()
         assert (tmp_path / "after").exists()
         assert isinstance(played.feed.facts[-1], CallEnded)

@@ -18,7 +18,7 @@ from restante.transport.greeting import Manners
 
 
 async def contact(
-    offices: PlayedOffices, *nodes: str, tls: TlsLevel = TlsLevel.OPPORTUNISTIC, patience: float = 5
+    offices: PlayedOffices, *nodes: str, tls: TlsLevel = TlsLevel.OPPORTUNISTIC, patience: float = 60
 ) -> tuple[Contact, list[str]]:
     """How it went, and what was heard for each node."""
     heard: list[str] = []
@@ -197,10 +197,10 @@ async def test_over_tls_all_is_said_again_inside(level: TlsLevel, tmp_path: Path
 
     tasks: list[asyncio.Task[None]] = []
     heard: list[str] = []
-    manners = Manners("site.example", OFFICE.host, TlsPolicy(level), patience=5)
+    manners = Manners("site.example", OFFICE.host, TlsPolicy(level), patience=60)
     asked = Office(OFFICE, dial, manners, connected=lambda: None)
     ended = await asked.contact(asking(["a.example"], lambda node, _: heard.append(node)))
-    await asyncio.wait(tasks, timeout=5)
+    await asyncio.wait(tasks, timeout=60)
     await asyncio.sleep(0.01)
     if level is TlsLevel.VERIFY:
         assert (heard, ended.is_final) == ([], True)

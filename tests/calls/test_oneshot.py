@@ -77,9 +77,9 @@ async def fetch(folder: Path, *scripts: str) -> tuple[CallView, PlayedOffices]:
     offices, clock = PlayedOffices(*scripts), TurnedClock()
     inbox = HandingOn(carrier_of(f"maildir:{folder}", "site.example"), wall=clock.wall)
     serve = Fetching((TEST,), "site.example", inbox, clock).serve
-    asker = Asker("site.example", timeout=5, dial=offices)
+    asker = Asker("site.example", timeout=60, dial=offices)
     once = AtrnOnce(OFFICE, (TEST,), asker, serve, failure=lambda: inbox.failure, clock=clock)
-    await asyncio.wait_for(once.run(), 10)
+    await asyncio.wait_for(once.run(), 60)
     await offices.closed()
     return once.view, offices
 

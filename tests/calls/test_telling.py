@@ -215,7 +215,7 @@ class Calling:
 
     async def ends(self) -> CallEnded:
         """Its record."""
-        return await asyncio.wait_for(self.task, 30)
+        return await asyncio.wait_for(self.task, 60)
 
 
 @contextlib.asynccontextmanager

@@ -81,7 +81,7 @@ class Turning:
 
     async def ends(self) -> CallEnded:
         """Its record."""
-        return await asyncio.wait_for(self.task, 10)
+        return await asyncio.wait_for(self.task, 60)
 
     async def comes_to(self, step: str) -> None:
         """Until it is there."""

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from bench.ledger import SIZES, etrn
 from tests.crash.mounts import Forgetful, NameModel
+from tests.crash.office import START_SECONDS
 from tests.crash.runs import Outcome, Stage, release_later, stage
 from tests.here import PEERS
 from tests.stories.peers import ENVIRONMENT
@@ -132,12 +133,19 @@ async def _release_again_and_again(port: int) -> None:
 
 async def _answers(on: Stage, fault: Fault) -> None:
     try:
-        await asyncio.wait_for(etrn(on.office.port), 10)
-    except (OSError, EOFError):
-        await asyncio.sleep(0.3)
-        assert not on.office.is_running, f"{fault}: it runs, and does not talk"
+        await asyncio.wait_for(etrn(on.office.port), 60)
     except TimeoutError:
         raise AssertionError(f"{fault}: it runs, and does not answer") from None
+    except (OSError, EOFError):
+        await _ends(on, fault)
+
+
+async def _ends(on: Stage, fault: Fault) -> None:
+    """It hung up, so it must be at its end."""
+    end = time.monotonic() + START_SECONDS
+    while on.office.is_running:
+        assert time.monotonic() < end, f"{fault}: it runs, and does not talk"
+        await asyncio.sleep(0.02)
 
 
 def _has_struck(fault: Fault, log: Path, on: Stage) -> bool:

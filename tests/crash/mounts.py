@@ -58,7 +58,7 @@ class Forgetful:
 
     def __exit__(self, *exc: object) -> None:
         assert self._process is not None
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=90)
 
     def cut(self) -> None:
         """Cuts the power. What ran on it must have been killed before."""

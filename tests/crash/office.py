@@ -15,7 +15,7 @@ from bench.ledger import DOMAIN
 from bench.machine import free_port
 
 RESTANTE = Path(sys.executable).with_name("restante")
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 
 
 class Office:

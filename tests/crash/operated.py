@@ -29,7 +29,7 @@ DOMAINS = (DOMAIN, ELSEWHERE, SENDERS)
 LARGEST = 64 * 1024
 """Octets; between two of the load's sizes, so that the field that is put before them makes no difference."""
 FROM = b"From: Mail Delivery System <MAILER-DAEMON@office.example>\r\n"
-PATIENCE = 20.0
+PATIENCE = 90.0
 AT_ONCE = 40
 _MESSAGE_ID = re.compile(rb"^Message-ID: (<\S+>)\r$", re.MULTILINE)
 _NAME = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

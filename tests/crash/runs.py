@@ -22,7 +22,8 @@ from tests.crash.operated import DOMAINS, Ends, Operator, domains
 
 SAME_SPOOL = 5
 """Cuts or kills that one spool lives through before it is drained and compared."""
-STOP_SECONDS = 10.0
+STOP_SECONDS = 90.0
+"""When it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ async def _load_and_kill(on: Stage, seconds: float, chance: random.Random, *, is
         on.office.kill()
 
 
-async def ends(times: int, folder: Path, *, seed: int = 3) -> Outcome:
+async def ends(times: int, folder: Path, *, seed: int = 3, most_seconds: float = 10.0) -> Outcome:
     """SIGTERM while mail comes in and goes out: exit 0 in time, nothing lost, and nothing sent twice."""
     chance = random.Random(seed)
     slowest = 0.0
@@ -154,7 +155,7 @@ async def ends(times: int, folder: Path, *, seed: int = 3) -> Outcome:
                 await asyncio.gather(release_later(on.office.port, seconds / 2), asyncio.sleep(seconds))
                 status, took = await on.office.terminate(STOP_SECONDS)
             slowest = max(slowest, took)
-            assert status == 0, f"exit status {status} after {took:.1f} s"
+            assert (status, took <= most_seconds) == (0, True), f"exit status {status} after {took:.1f} s"
         await on.office.started()
         await drain(on.office.port)
     totals = checked(on)

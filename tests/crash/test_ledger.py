@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 
 import pytest
 from bench.ledger import FIELD, Ledger, Load, Texts, Totals
 from bench.ledger_sink import Sink
 from bench.machine import free_port
+from tests.waiting import until
 
 TRACE = b"Received: from sender.example by office.example\r\n"
 
@@ -81,7 +81,7 @@ async def test_a_load_into_the_sink_itself_comes_out_as_it_went_in() -> None:
     sent, came = Ledger(), _Untraced()
     async with Sink(came, free_port()) as sink, Load(sent, sink.port, connections=4):
         came.sent = sent
-        await asyncio.sleep(0.5)
+        await until(lambda: sent.totals.acknowledged > 20 and max(e.size for e in sent.entries.values()) > 20_000, 0.05)
     assert sent.totals.acknowledged == sent.totals.attempted > 20
     assert sent.ok, sent.report()
     assert max(entry.size for entry in sent.entries.values()) > 20_000

@@ -35,7 +35,7 @@ from restante.transport.smtp import SmtpCarrier, SmtpMeans
 TEST, SENDERS = DomainName("test.example"), DomainName("far.example")
 SENDER = Mailbox("carla", SENDERS)
 LOOPBACK = Principal(ipaddress.ip_address("127.0.0.1"))
-PATIENCE = 20.0
+PATIENCE = 90.0
 
 
 def mark(number: int) -> bytes:

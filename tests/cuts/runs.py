@@ -182,7 +182,7 @@ class _PostfixSite:
 
     async def stored(self) -> AsyncIterator[bytes]:
         """What it has delivered."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 90
         while await asyncio.to_thread(self._postfix.queue):
             assert time.monotonic() < end, self._postfix.log()[-4000:]
             await asyncio.sleep(0.2)

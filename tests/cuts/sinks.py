@@ -58,5 +58,5 @@ def sink(port: int, *options: str) -> Iterator[Sink]:
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=5)
+            process.wait(timeout=60)
         shutil.rmtree(folder, ignore_errors=True)

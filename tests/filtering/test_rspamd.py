@@ -81,7 +81,7 @@ async def asked(server: Server) -> AsyncIterator[Rspamd]:
 async def error_of(rspamd: Filter, message: Shown | None = None) -> str:
     """Why there is no verdict."""
     with pytest.raises(FilterError) as caught:
-        await asyncio.wait_for(rspamd.judge(message or shown()), 10)
+        await asyncio.wait_for(rspamd.judge(message or shown()), 60)
     return str(caught.value)
 
 

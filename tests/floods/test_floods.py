@@ -16,18 +16,18 @@ from tests.stories.wire import send
 async def test_mail_and_a_site_do_not_notice_silent_strangers(tmp_path: Path) -> None:
     """More than there are places for come, from addresses of their own; no message fails, no ETRN is refused."""
     limits = "connections = 200\nreserved = 20"
-    outcome = await flood.flood(9, tmp_path, idle=120, a_second=12, limits=limits)
+    outcome = await flood.flood(6, tmp_path, idle=120, a_second=15, limits=limits, p99_seconds=30)
     assert outcome.totals.lost == 0
 
 
 async def test_who_drips_is_closed_by_the_deadline(tmp_path: Path) -> None:
     """In a command and in content, in clear and under TLS."""
-    await flood.drips(40, tmp_path, timeout=2, every=0.3)
+    await flood.drips(40, tmp_path, timeout=6, every=0.5, p99_seconds=30)
 
 
 async def test_a_site_that_asks_a_thousand_times_and_hangs_up_leaves_no_work_behind(tmp_path: Path) -> None:
     """One release runs and one waits at the most."""
-    await flood.etrns(1000, tmp_path, seconds=2)
+    await flood.etrns(1000, tmp_path, seconds=2, p99_seconds=30)
 
 
 @pytest.mark.parametrize("aware", [True, False])
@@ -54,6 +54,6 @@ async def test_a_server_without_descriptors_lives_and_takes_connections_again(tm
 
 
 async def _until(so: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not so():
             await asyncio.sleep(0.05)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tests.stories.restante_host import RestanteHost
 
-PATIENCE = 60.0
+PATIENCE = 100.0
 GAP = 0.001
 """Seconds between pieces, so that the server reads each by itself."""
 _addresses = (f"127.77.{n // 250 % 250}.{1 + n % 250}" for n in itertools.count())

@@ -217,7 +217,7 @@ def test_a_thousand_and_a_farewell_leave_one_release(office: AttackedOffice) -> 
     memory, caught = Memory(office), office.trap.caught
     heard = say(office.port, b"ETRN held.example\r\n" * 1000, source=SITE)
     assert {reply[:3] for reply in replies(heard)[1:]} <= {"250", "253", "421", "458"}
-    end = time.monotonic() + 20
+    end = time.monotonic() + 90
     while office.trap.caught == caught:
         assert time.monotonic() < end, "the first was a good one"
         time.sleep(0.05)

@@ -100,7 +100,7 @@ def test_100_000_recipients(office: AttackedOffice) -> None:
     with connect(office.port) as connection:
         said = replies(converse(connection, EHLO + MAIL, recipients, b"BDAT 3 LAST\r\nx\r\nQUIT\r\n"))
     assert memory.growth < MEMORY, f"{memory.growth:,} octets more"
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 90
     to_recipients = said[3:-2]
     taken = sum(reply.startswith("250") for reply in to_recipients)
     assert taken <= 1000
@@ -152,4 +152,4 @@ def test_content_that_has_broken_others_where_50_mb_are_taken(content: bytes, ro
     if content.startswith(b"Received:"):
         assert said[5][:3] in ("552", "554"), said  # too long a header, or too many hops
     assert roomy_office.held == before + said[5].startswith("250")
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 90

@@ -107,7 +107,7 @@ def sinks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Sink]]
         for domains in ([domain for domain in NEXT_HOPS if domain != "sender.example"], ["sender.example"]):
             for said in typed(port, *(f"ETRN {domain}" for domain in domains)):
                 assert said.startswith("253 "), said
-            end = time.monotonic() + 60
+            end = time.monotonic() + 90
             while left := [item for item in office.items() if item["domain"] in domains]:
                 assert time.monotonic() < end, left
                 time.sleep(0.1)

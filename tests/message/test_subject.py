@@ -73,4 +73,4 @@ def test_none_takes_long(piece: bytes) -> None:
     began = time.process_time()
     subject_of(b"Subject: " + piece * (65536 // len(piece)))
     subject_of(piece * (65536 // len(piece)))
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 10

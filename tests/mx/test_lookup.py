@@ -162,7 +162,7 @@ async def test_a_second_server_helps(names: Resolver) -> None:
     """Where the first has nothing but SERVFAIL, or nobody listens."""
     del names
     servers = [HostPort("192.0.2.99", 53), HostPort("127.0.0.1", 53)]
-    assert (await Resolver(servers, timeout=6).mx("plain.example")).records
+    assert (await Resolver(servers, timeout=9).mx("plain.example")).records
 
 
 async def test_the_systems_servers(names: Resolver, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ Say = Callable[[dns.message.QueryMessage], dns.message.Message | bytes]
 class Serve(Protocol):
     """Makes a resolver that asks a server which answers as it is told."""
 
-    def __call__(self, say: Say, timeout: float = 5) -> Resolver: ...
+    def __call__(self, say: Say, timeout: float = 60) -> Resolver: ...
 
 
 def _alone(say: Say, at: socket.socket) -> None:
@@ -213,7 +213,7 @@ def server() -> Iterator[Serve]:
     """Makes a resolver that asks a server which answers as it is told."""
     opened: list[tuple[socket.socket, threading.Thread]] = []
 
-    def made(say: Say, timeout: float = 5) -> Resolver:
+    def made(say: Say, timeout: float = 60) -> Resolver:
         at = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         at.bind(("127.0.0.1", 0))
         thread = threading.Thread(target=_alone, args=(say, at))

@@ -160,16 +160,29 @@ class Sender:
         return rows
 
 
+def sends(authority: Path, data: Path, *, patience: float) -> Sender:
+    """One with a new book, which waits so long for what concerns a host's security."""
+    names = Resolver([HostPort("127.0.0.1", 53)], timeout=60)
+    clock = TurnedClock()
+    book = open_book(data)
+    fetcher = PolicyFetcher(names, lambda: ssl.create_default_context(cafile=str(authority)), 60)
+    policies = StsPolicies(names, fetcher, clock, book)
+    asked = Resolver([HostPort("127.0.0.1", 53)], timeout=patience)
+    return Sender(names, Security(asked, policies, TlsCounts(book, clock.wall), book), data)
+
+
 @pytest.fixture
 def sender(web: Web, authority: Path, tmp_path: Path) -> Sender:
-    """One with a new book."""
+    """One that waits for its answers."""
     del web
-    names = Resolver([HostPort("127.0.0.1", 53)], timeout=1)
-    clock = TurnedClock()
-    book = open_book(tmp_path)
-    fetcher = PolicyFetcher(names, lambda: ssl.create_default_context(cafile=str(authority)), 5)
-    policies = StsPolicies(names, fetcher, clock, book)
-    return Sender(names, Security(names, policies, TlsCounts(book, clock.wall), book), tmp_path)
+    return sends(authority, tmp_path, patience=60)
+
+
+@pytest.fixture
+def hasty(web: Web, authority: Path, tmp_path: Path) -> Sender:
+    """One that does not wait for what never comes."""
+    del web
+    return sends(authority, tmp_path, patience=1)
 
 
 def dane(*names: str) -> TlsPolicy:
@@ -230,11 +243,11 @@ async def test_what_is_not_proven_is_no_dane(domain: str, sender: Sender, world:
 
 @pytest.mark.parametrize("domain", ["silent.safe.example", "forged.safe.example"])
 @pytest.mark.parametrize("level", [TlsLevel.OPPORTUNISTIC, TlsLevel.DANE])
-async def test_records_that_cannot_be_had(domain: str, level: TlsLevel, sender: Sender) -> None:
+async def test_records_that_cannot_be_had(domain: str, level: TlsLevel, hasty: Sender) -> None:
     """No answer, and one that is not as it was signed: the host is not used, for it may be an attack (§2.1.2)."""
-    refused = await sender.refused(domain, level)
+    refused = await hasty.refused(domain, level)
     assert refused.result is ResultType.DNSSEC_INVALID
-    assert [(row.policy.type, row.outcome.result) for row in sender.counted()] == [
+    assert [(row.policy.type, row.outcome.result) for row in hasty.counted()] == [
         (PolicyType.TLSA, ResultType.DNSSEC_INVALID)
     ]
 
@@ -279,9 +292,13 @@ async def test_a_domain_below_has_no_policy(sender: Sender) -> None:
 async def test_dane_comes_before_a_policy(sender: Sender) -> None:
     """Whose hosts do not count then, right or wrong (RFC 8461 §2)."""
     assert await sender.wants("both.safe.example") == dane("mx1.safe.example", "both.safe.example")
+
+
+async def test_dane_that_cannot_be_looked_up_comes_before_a_policy(hasty: Sender) -> None:
+    """A policy that is kept does not stand in for it."""
     of = DomainSecurity(parse_domain("silent.safe.example"), StsPolicy(Mode.ENFORCE, ("mx4.safe.example",), 60))
     with pytest.raises(HostUnusable):
-        await sender.security.for_host(await sender.host("silent.safe.example"), of, TlsLevel.OPPORTUNISTIC)
+        await hasty.security.for_host(await hasty.host("silent.safe.example"), of, TlsLevel.OPPORTUNISTIC)
 
 
 async def test_a_policy_that_cannot_be_fetched(sender: Sender) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 
 import pytest
+from tests.waiting import until
 
 from restante.net.race import interleaved, race
 from restante.net.stream import StreamClosed, StreamTimeout
@@ -30,20 +31,20 @@ class Line:
 class Net:
     """Addresses by what becomes of those who dial them; `dialled` has them in order."""
 
-    def __init__(self, **outcomes: float | Exception) -> None:
+    def __init__(self, **outcomes: float | asyncio.Event | Exception) -> None:
         self._outcomes = outcomes
         self.dialled: list[IPAddress] = []
         self.lines: list[Line] = []
         self.cancelled: list[IPAddress] = []
 
     async def dial(self, address: IPAddress) -> Line:
-        """Stands after so many seconds, or fails."""
+        """Stands after so many seconds, or when it may, or fails."""
         self.dialled.append(address)
         outcome = self._outcomes[{A: "a", B: "b", C: "c"}[address]]
         if isinstance(outcome, Exception):
             raise outcome
         try:
-            await asyncio.sleep(outcome)
+            await (outcome.wait() if isinstance(outcome, asyncio.Event) else asyncio.sleep(outcome))
         except asyncio.CancelledError:
             self.cancelled.append(address)
             raise
@@ -68,13 +69,16 @@ async def test_a_silent_one_costs_a_moment() -> None:
 async def test_a_refused_one_costs_nothing() -> None:
     """The next begins at once, however long a moment is."""
     net = Net(a=StreamClosed("refused"), b=StreamClosed("refused"), c=0)
-    assert (await asyncio.wait_for(race([A, B, C], net.dial, next_seconds=3600), 10)).address == C
+    assert (await asyncio.wait_for(race([A, B, C], net.dial, next_seconds=3600), 60)).address == C
 
 
 async def test_a_slow_one_may_still_win() -> None:
     """It is not given up when the next begins."""
-    net = Net(a=QUICK * 5, b=3600)
-    assert (await race([A, B], net.dial, next_seconds=QUICK)).address == A
+    net = Net(a=(answers := asyncio.Event()), b=3600)
+    racing = asyncio.create_task(race([A, B], net.dial, next_seconds=QUICK))
+    await until(lambda: net.dialled == [A, B])
+    answers.set()
+    assert (await racing).address == A
     assert net.cancelled == [B]
 
 

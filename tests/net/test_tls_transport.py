@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from tests.net.authority import Wish, self_made
+from tests.net.test_asyncio_stream import drained
+from tests.waiting import until
 
 from restante.net.asyncio_stream import READ_AHEAD, AsyncioStream, memory_pair
 from restante.net.stream import NotTrusted, StreamClosed, TlsBroken
@@ -102,11 +104,11 @@ async def test_a_connection_that_is_cut_is_lost(
     await shaken(ends, context)
     if said:
         await peer.send(peer.sealed(said))
-        assert await ours.read(5) == said
+        assert await ours.read(60) == said
     peer.leave()
     for _ in range(2):
         with pytest.raises(StreamClosed, match="cut off without close_notify"):
-            await ours.read(5)
+            await ours.read(60)
 
 
 async def test_half_a_record_is_a_cut_too(ends: tuple[AsyncioStream, Peer], context: ServerContext) -> None:
@@ -116,7 +118,7 @@ async def test_half_a_record_is_a_cut_too(ends: tuple[AsyncioStream, Peer], cont
     await peer.send(peer.sealed(b"QUIT\r\n" * 100)[:-1])
     peer.leave()
     with pytest.raises(StreamClosed, match="cut off without close_notify"):
-        await ours.read(5)
+        await ours.read(60)
 
 
 async def test_a_close_notify_is_a_clean_end(ends: tuple[AsyncioStream, Peer], context: ServerContext) -> None:
@@ -124,15 +126,14 @@ async def test_a_close_notify_is_a_clean_end(ends: tuple[AsyncioStream, Peer], c
     ours, peer = ends
     await shaken(ends, context)
     await peer.send(peer.sealed(b"QUIT\r\n") + peer.close_notify() + b"ETRN in-clear.example\r\n")
-    assert await ours.read(5) == b"QUIT\r\n"
-    assert [await ours.read(5), await ours.read(5)] == [b"", b""]
+    assert await ours.read(60) == b"QUIT\r\n"
+    assert [await ours.read(60), await ours.read(60)] == [b"", b""]
     ours.write(b"221 Bye\r\n")
-    await ours.drain(5)
+    await ours.drain(60)
     peer.leave()
-    await asyncio.sleep(0.02)
-    assert await ours.read(5) == b""
+    assert await ours.read(60) == b""
     with pytest.raises(StreamClosed):
-        await ours.drain(5)
+        await drained(ours)
 
 
 async def test_an_end_of_ours_is_told(context: ServerContext) -> None:
@@ -143,8 +144,8 @@ async def test_an_end_of_ours_is_told(context: ServerContext) -> None:
     )
     ours.write(b"221 Bye\r\n")
     ours.end()
-    assert await theirs.read(5) == b"221 Bye\r\n"
-    assert await theirs.read(5) == b""
+    assert await theirs.read(60) == b"221 Bye\r\n"
+    assert await theirs.read(60) == b""
     await theirs.close()
 
 
@@ -156,8 +157,8 @@ async def test_a_reset_inside_tls(ends: tuple[AsyncioStream, Peer], context: Ser
     await asyncio.sleep(0.01)
     ours.write(b"to nobody")
     with pytest.raises(StreamClosed):
-        await ours.drain(5)
-    assert await ours.read(5) == b""
+        await ours.drain(60)
+    assert await ours.read(60) == b""
     peer.leave()
 
 
@@ -172,12 +173,12 @@ async def test_large_contents_are_the_same_at_the_other_end(context: ServerConte
     async def say(stream: AsyncioStream) -> None:
         for at in range(0, len(sent), 100_003):
             stream.write(sent[at : at + 100_003])
-            await stream.drain(20)
+            await stream.drain(60)
 
     async def hear(stream: AsyncioStream) -> bytes:
         heard = b""
         while len(heard) < len(sent):
-            heard += await stream.read(20)
+            heard += await stream.read(60)
         return heard
 
     _, _, one, two = await asyncio.gather(say(ours), say(theirs), hear(ours), hear(theirs))
@@ -191,12 +192,11 @@ async def test_implicit_tls_begins_with_what_has_come(ends: tuple[AsyncioStream,
     """A client's first octets come before anybody looks at the connection; they are no injection."""
     ours, peer = ends
     await peer.send(peer.hello())
-    await asyncio.sleep(0.02)
-    assert ours.unread
+    await until(lambda: ours.unread)
     await asyncio.gather(ours.begin_tls(context), peer.shake())
     assert ours.tls is not None
     await peer.send(peer.sealed(b"EHLO site.example\r\n"))
-    assert await ours.read(5) == b"EHLO site.example\r\n"
+    assert await ours.read(60) == b"EHLO site.example\r\n"
 
 
 async def test_smtp_in_clear_where_tls_is_implicit_is_not_read(

@@ -125,6 +125,21 @@ def test_without_a_way_an_alarm_is_on_all_the_same() -> None:
     assert desk.rows == {}
 
 
+def test_what_is_on_is_known_whenever_it_is_asked() -> None:
+    """The longest first; who was told of it before may do with that what he likes."""
+    desk = Desk()
+    desk.raised()
+    desk.now += 60
+    desk.book.heard(AlarmRaised(AlarmKind.DISK, "spool", "it is nearly full"))
+    assert [alarm.subject for alarm in desk.book.on()] == ["test.example", "spool"]
+    desk.book.on().clear()
+    desk.cleared()
+    assert [alarm.subject for alarm in desk.book.on()] == ["spool"]
+    desk.now += 60
+    desk.raised()
+    assert [alarm.subject for alarm in desk.book.on()] == ["spool", "test.example"]
+
+
 def test_what_changed_while_it_was_told_is_told_again() -> None:
     """The end came while the letter was written."""
     desk = Desk({"mail"})

@@ -90,7 +90,7 @@ def test_rules_are_what_prometheus_reads(tmp_path: Path) -> None:
 
 
 def _promtool(*argv: str) -> None:
-    done = subprocess.run([PROMTOOL, *argv], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([PROMTOOL, *argv], capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

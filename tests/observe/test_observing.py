@@ -133,7 +133,7 @@ async def test_a_webhook_that_is_away_hears_of_it_later(tmp_path: Path) -> None:
 def test_nothing_of_prometheus_is_loaded_with_the_server() -> None:
     """It costs memory and time, and is for those who scrape; so is HTTP."""
     code = "import sys, restante.app; print([name for name in sys.modules if name in ('prometheus_client', 'fastapi')])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
     assert done.stdout.strip() == "[]"
 
 

@@ -49,7 +49,7 @@ from restante.transport.outcome import CarryEnd, Deferred, Delivered, Feed, Item
 NAMES = ("a.test.example", "b.test.example", "test.example")
 SITES = [Principal(ipaddress.ip_address(address), "site") for address in ("192.0.2.25", "192.0.2.26")]
 GRANTS = (Grant.parse("user:site"),)
-LONGEST = 10.0
+LONGEST = 60.0
 HUNG_UP, NOT_THERE, DEFERRED = 0.06, 0.1, 0.1
 """How probable it is of an item, of a release, of an item."""
 

@@ -236,11 +236,11 @@ async def test_a_hundred_thousand_sites_are_looked_at_in_no_time(tmp_path: Path)
     host.upkeep.note()
     before = time.process_time()
     await expected.look(directory, host.upkeep._moment())
-    assert time.process_time() - before < 5
+    assert time.process_time() - before < 30
     assert len(facts) == 100_001
     before = time.process_time()
     await expected.look(directory, host.upkeep._moment())
-    assert time.process_time() - before < 1
+    assert time.process_time() - before < 5
     assert len(facts) == 100_001
     assert SITE in expected.take_changes()
     await host.close()

@@ -155,6 +155,6 @@ async def asks(peer: Peer, command: str) -> str:
 
 async def released(office: OdmrOffice) -> None:
     """Until no release runs or waits."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while any(view.progress != "ended" for view in office.releases.views()):
             await asyncio.sleep(0.002)

@@ -253,7 +253,7 @@ class Peer:
         """Sends it as it is."""
         self.stream.write(text.encode() if isinstance(text, str) else text)
 
-    async def hear(self, lines: int = 1, within: float = 5.0) -> list[str]:
+    async def hear(self, lines: int = 1, within: float = 60.0) -> list[str]:
         """The next so many lines; fewer if the connection ends, none more are waited for than `within` seconds."""
         with contextlib.suppress(StreamClosed):
             async with asyncio.timeout(within):
@@ -283,18 +283,18 @@ class Peer:
     async def ended(self) -> list[str]:
         """What is said until the session is over, which it soon is."""
         heard = await self.hear(1000)
-        await asyncio.wait_for(self.task, 5)
+        await asyncio.wait_for(self.task, 60)
         return heard
 
     async def leave(self) -> None:
         """Goes without a word; the session must end by itself."""
         self.stream.abort()
-        await asyncio.wait([self.task], timeout=5)
+        await asyncio.wait([self.task], timeout=60)
         assert self.task.done(), "the session goes on without its peer"
 
 
 async def until(condition: Callable[[], object]) -> None:
     """Waits until it is so."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.002)

@@ -304,7 +304,7 @@ async def test_a_peer_that_leaves_before_the_verdict(office: Office, judge: Judg
     await asyncio.sleep(0.05)
     assert not peer.task.done()
     judge.open.set()
-    await asyncio.wait_for(peer.task, 5)
+    await asyncio.wait_for(peer.task, 60)
     assert len(await office.waiting()) == 1
 
 

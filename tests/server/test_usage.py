@@ -16,7 +16,7 @@ from restante.store.sqlite import open_spool
 
 async def until(so: Callable[[], bool]) -> None:
     """Waits until it is so; only the store is waited for."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not so():
             await asyncio.sleep(0.002)
 

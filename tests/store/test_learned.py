@@ -39,7 +39,7 @@ class Host:
 
     async def until(self, so: Callable[[], object]) -> None:
         """Lets seconds pass until it is so."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not so():
                 await self.clock.turn(WRITE_SECONDS)
                 await asyncio.sleep(0.005)
@@ -92,6 +92,12 @@ async def test_it_is_written_within_a_second_and_seen_by_others(tmp_path: Path) 
     async with host(tmp_path) as again:
         await again.until(lambda: len(again.learned) == RECALLED_AT_ONCE + 7)
         assert again.refuses(Mailbox("u8", TEST))
+
+
+def test_a_file_that_is_only_just_being_made_has_nothing(tmp_path: Path) -> None:
+    """Who asks in that moment is told so, and not that it cannot be used."""
+    (tmp_path / DATABASE).touch()
+    assert learned_of(tmp_path, TEST) == {}
 
 
 async def test_a_damaged_file_is_begun_anew(tmp_path: Path) -> None:

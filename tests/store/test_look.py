@@ -34,7 +34,7 @@ async def looked_at(folder: Path, told: list[Fact]) -> SqliteSpool:
     spool = await open_spool(folder, wall=lambda: NOW, announce=told.append, disk=FaultyDisk())
     assert told == []
     assert spool._looking is not None
-    await asyncio.wait_for(spool._looking, 20)
+    await asyncio.wait_for(spool._looking, 60)
     return spool
 
 

@@ -109,6 +109,22 @@ async def test_a_writer_that_outlives_its_server_keeps_the_spool_while_it_lives(
     await (await open_spool(tmp_path)).close()
 
 
+async def test_a_server_waits_for_what_one_that_was_killed_has_left(tmp_path: Path) -> None:
+    """A commit may take seconds on a slow disk; who starts meanwhile is not turned away."""
+    first = await open_spool_apart(tmp_path)
+    await put(first)
+    left = _writer_of(first).pid
+    os.kill(left, signal.SIGSTOP)
+    opening = asyncio.create_task(open_spool_apart(tmp_path))
+    await asyncio.sleep(1.5)
+    assert not opening.done()
+    os.kill(left, signal.SIGCONT)
+    await first.close()
+    second = await opening
+    assert second.waiting(A).items == 1
+    await second.close()
+
+
 async def test_a_start_that_is_refused_leaves_no_process_behind(tmp_path: Path) -> None:
     """A spool that cannot be opened is no reason to keep its writer."""
     (tmp_path / DATABASE).write_bytes(b"this is no database, and it is long enough to be seen as none" * 20)

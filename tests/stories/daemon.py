@@ -73,7 +73,7 @@ class Daemon:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         assert self._process is not None, "it does not run"
         os.killpg(self._process.pid, signal.SIGTERM)  # it and its children
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=60)
         complaints = self.complaints()
         if error is not None:
             output = (self.dir / "output").read_text(errors="replace")
@@ -84,11 +84,12 @@ class Daemon:
     def run(self, *options: str) -> str:
         """Runs the same program with other options to its end; what it printed."""
         argv = self._argv(*options)
-        return subprocess.run(argv, env=self.environment, capture_output=True, text=True, timeout=60, check=True).stdout
+        done = subprocess.run(argv, env=self.environment, capture_output=True, text=True, timeout=100, check=True)
+        return done.stdout
 
     def wait_until_held(self, messages: int) -> None:
         """Returns once it holds so many, fails when it does not in time."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + 90
         while len(self.queue()) != messages:
             assert time.monotonic() < end, f"{self.name} holds {self.queue()}\n{self.log()}"
             time.sleep(0.1)

@@ -85,7 +85,7 @@ class Dovecot(Daemon):
         """Ends it for a while, as an init system does."""
         assert self._process is not None, "it does not run"
         self._process.terminate()
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=60)
 
     def start(self) -> None:
         """After a stop()."""

@@ -6,8 +6,9 @@
         site.connect("192.0.2.26", 25)      # a socket of that host's
         [*site.prefix, "restante", "serve"] # argv of a program on that host
 
-A host has one address, however many cables it has. Nothing of them reaches the machine's own network. IPv6 is silent,
-so that no packet passes a cable but what a program has sent. All is taken down at the end, also after a failure.
+A host has one address, however many cables it has. Nothing of them reaches the machine's own network. IPv6 is silent
+and each end knows the other's MAC, so that no packet passes a cable but what a program has sent. All is taken down at
+the end, also after a failure.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class NetHost:
         """What goes before a program's argv to run it on this host. The process keeps its id."""
         return ["ip", "netns", "exec", self.namespace]
 
-    def connect(self, address: str, port: int, *, timeout: float = 10) -> socket.socket:
+    def connect(self, address: str, port: int, *, timeout: float = 90) -> socket.socket:
         """A connection from this host."""
         with inside(self.namespace):
             connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -82,6 +83,10 @@ class NetHost:
 
 def _device(other: NetHost) -> str:
     return "to-" + other.address.rpartition(".")[2]
+
+
+def _mac(host: NetHost) -> str:
+    return "02:00:" + ":".join(f"{int(part):02x}" for part in host.address.split("."))
 
 
 class Network:
@@ -109,8 +114,11 @@ class Network:
     def cable(self, one: NetHost, other: NetHost) -> None:
         """Joins two hosts."""
         a, b = one.namespace, other.namespace
-        _ip("link", "add", _device(other), "netns", a, "type", "veth", "peer", "name", _device(one), "netns", b)
+        ends = (_device(other), "address", _mac(one), "netns", a), (_device(one), "address", _mac(other), "netns", b)
+        _ip("link", "add", *ends[0], "type", "veth", "peer", "name", *ends[1])
         for here, there in ((one, other), (other, one)):
             device = _device(there)
             _ip("-n", here.namespace, "link", "set", device, "addrgenmode", "none", "up")
+            neighbour = (there.address, "lladdr", _mac(there), "dev", device, "nud", "permanent")
+            _ip("-n", here.namespace, "neigh", "add", *neighbour)
             _ip("-n", here.namespace, "route", "add", f"{there.address}/32", "dev", device, "src", here.address)

@@ -197,7 +197,7 @@ class Postfix:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         assert self._master is not None, "it does not run"
         self._master.terminate()  # it ends its processes, too
-        self._master.wait(timeout=20)
+        self._master.wait(timeout=60)
         complaints = re.findall(r".* (?:fatal|panic|error): .*", self.log())
         shutil.rmtree(self.dir, ignore_errors=True)
         assert error is not None or not complaints, f"{self.name} says {complaints}"
@@ -221,7 +221,7 @@ class Postfix:
         """How many messages lie in all of its Maildirs."""
         return sum(1 for _ in (self.dir / "mail").glob("*/new/*"))
 
-    def wait_for_mail(self, messages: int, *, timeout: float = 60) -> None:
+    def wait_for_mail(self, messages: int, *, timeout: float = 90) -> None:
         """Returns once its Maildirs hold so many messages, fails when they do not in time."""
         end = time.monotonic() + timeout
         while self.count() < messages:

@@ -26,7 +26,7 @@ def free_port(address: str = "127.0.0.1") -> int:
     raise AssertionError("no port is free")
 
 
-def wait_for_port(port: int, address: str = "127.0.0.1", *, timeout: float = 20) -> None:
+def wait_for_port(port: int, address: str = "127.0.0.1", *, timeout: float = 90) -> None:
     """Returns once somebody accepts there; raises TimeoutError after `timeout` seconds."""
     end = time.monotonic() + timeout
     while True:

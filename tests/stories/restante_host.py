@@ -18,7 +18,12 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
 from tests.stories.netns import NetHost
+from tests.waiting import PATIENCE, wait_until
+
+from restante.admin import protocol as p
+from restante.admin.control import ControlClient
 
 RESTANTE = Path(sys.executable).with_name("restante")
 
@@ -52,13 +57,13 @@ class RestanteHost:
         with self._log.open("ab") as log:
             argv = [*self._prefix, str(RESTANTE), "serve", "--config", str(self.config)]
             self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE
         while "ready" not in self.log()[seen:]:
             if self._process.poll() is not None:
                 status, self._process = self._process.returncode, None
                 raise AssertionError(f"{self.folder.name} ended at its start, status {status}\n{self.log()}")
-            assert time.monotonic() < end, f"{self.folder.name} is not ready after 30 s\n{self.log()}"
-            time.sleep(0.05)
+            assert time.monotonic() < end, f"{self.folder.name} is not ready after {PATIENCE:.0f} s\n{self.log()}"
+            time.sleep(0.02)
 
     def stop(self, *, checked: bool = True) -> None:
         """Ends it as an init system does."""
@@ -66,7 +71,7 @@ class RestanteHost:
         process, self._process = self._process, None
         process.send_signal(signal.SIGTERM)
         try:
-            status = process.wait(timeout=20)
+            status = process.wait(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             status = process.wait()
@@ -108,8 +113,12 @@ class RestanteHost:
         return len(self.items())
 
     def items(self) -> list[dict[str, Any]]:
-        """What waits in it, as `restante queue --json` tells it."""
-        shown: list[dict[str, Any]] = json.loads(self.cli("queue", "--json"))
+        """What waits in it, as `restante queue --json` tells it; where a server is known to be, it is asked itself."""
+        socket = self.folder / "data" / p.SOCKET
+        is_there = self._process is not None and socket.exists()
+        shown: list[dict[str, Any]] = json.loads(
+            msgspec.json.encode(_waiting(socket)) if is_there else self.cli("queue", "--json")
+        )
         return shown
 
     def mail(self, mailbox: str) -> list[bytes]:
@@ -122,23 +131,37 @@ class RestanteHost:
         """The messages in all of its mailboxes."""
         return [file.read_bytes() for file in (self.folder / "data/mailboxes").glob("*/*/new/*")]
 
-    def wait_for_mail(self, messages: int, *, timeout: float = 60) -> None:
+    def wait_for_mail(self, messages: int, *, patience: float = PATIENCE) -> None:
         """Returns once its mailboxes hold so many messages, fails when they do not in time."""
-        end = time.monotonic() + timeout
-        while (found := sum(1 for _ in (self.folder / "data/mailboxes").glob("*/*/new/*"))) < messages:
-            assert time.monotonic() < end, f"{found} of {messages} messages are in the mailboxes of {self.folder.name}"
-            time.sleep(0.05)
 
-    def wait_for_log(self, said: str, *, times: int = 1, timeout: float = 20) -> None:
+        def found() -> int:
+            return sum(1 for _ in (self.folder / "data/mailboxes").glob("*/*/new/*"))
+
+        wait_until(
+            lambda: found() >= messages,
+            lambda: f"{found()} of {messages} messages are in the mailboxes of {self.folder.name}",
+            patience=patience,
+        )
+
+    def wait_for_log(self, said: str, *, times: int = 1) -> None:
         """Returns once its log has said something so often; lines are kept back for moments."""
-        end = time.monotonic() + timeout
-        while self.log().count(said) < times:
-            assert time.monotonic() < end, f"{self.folder.name} has not said {said!r} {times} times"
-            time.sleep(0.05)
+        wait_until(
+            lambda: self.log().count(said) >= times, lambda: f"{self.folder.name} has not said {said!r} {times} times"
+        )
 
-    def wait_until_empty(self, *, timeout: float = 60) -> None:
+    def wait_until_empty(self) -> None:
         """Returns once nothing waits in it."""
-        end = time.monotonic() + timeout
-        while left := self.waiting():
-            assert time.monotonic() < end, f"{left} items still wait in {self.folder.name}"
-            time.sleep(0.1)
+        wait_until(lambda: self.waiting() == 0, lambda: f"{self.waiting()} items still wait in {self.folder.name}")
+
+
+def _waiting(socket: Path) -> list[p.QueueItem]:
+    """What waits in a server, page by page."""
+    items: list[p.QueueItem] = []
+    request = p.Queue()
+    while True:
+        (answer,) = ControlClient(socket, PATIENCE).ask(request)
+        assert isinstance(answer, p.QueueAnswer), answer
+        items += answer.items
+        if answer.after is None:
+            return items
+        request = p.Queue(after=answer.after)

@@ -86,7 +86,7 @@ class Rspamd(Daemon):
         """What it reports of a message."""
         url = f"http://127.0.0.1:{self.port}/checkv2"
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(urllib.request.Request(url, data=message), timeout=20) as answer:
+        with opener.open(urllib.request.Request(url, data=message), timeout=90) as answer:
             report: dict[str, Any] = json.load(answer)
             return report
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import urllib.error
 import urllib.request
@@ -73,7 +72,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
     """The socket on which systemd would listen."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "notify"))
-        listening.settimeout(20)
+        listening.settimeout(60)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         monkeypatch.setenv("WATCHDOG_USEC", "1000000")
         yield listening
@@ -111,7 +110,7 @@ def test_prometheus_scrapes_a_server_that_takes_mail(tmp_path: Path) -> None:
     def asked(path: str) -> tuple[int, str]:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(f"http://127.0.0.1:{ports['admin']}{path}", timeout=20) as answer:
+            with opener.open(f"http://127.0.0.1:{ports['admin']}{path}", timeout=90) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -133,4 +132,4 @@ def test_prometheus_scrapes_a_server_that_takes_mail(tmp_path: Path) -> None:
         assert found["restante_connections",] >= 1
         assert asked("/readyz") == (200, '{"status":"ok"}')
         assert asked("/healthz") == (200, '{"status":"ok"}')
-        assert json.loads(asked("/nothing")[1])["status"] == 404
+        assert asked("/nothing")[0] == 404

@@ -50,7 +50,7 @@ def cron() -> str:
     assert (when, user) == (["*/5", "*", "*", "*", "*"], "nobody")
     program, *arguments = command.split()
     assert program == "restante"
-    done = subprocess.run([RESTANTE, *arguments], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([RESTANTE, *arguments], capture_output=True, text=True, timeout=100, check=True)
     return done.stdout
 
 

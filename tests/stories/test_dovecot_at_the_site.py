@@ -65,7 +65,7 @@ class Chain:
 
     def puts(self, letters: Sequence[bytes], recipient: str) -> None:
         """Many, by one connection, to the site itself."""
-        with smtplib.SMTP(SITE, 25, local_hostname="office.example", timeout=60) as client:
+        with smtplib.SMTP(SITE, 25, local_hostname="office.example", timeout=90) as client:
             for content in letters:
                 assert client.sendmail(SENDER, f"{recipient}@test.example", content) == {}
 
@@ -79,7 +79,7 @@ def imap(user: str) -> Iterator[imaplib.IMAP4_SSL]:
     """A mail program of one of the users."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with imaplib.IMAP4_SSL(SITE, 993, ssl_context=context, timeout=30) as client:
+    with imaplib.IMAP4_SSL(SITE, 993, ssl_context=context, timeout=90) as client:
         client.login(f"{user}@test.example", f"{user}s-password")
         yield client
 

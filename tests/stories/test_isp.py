@@ -51,7 +51,7 @@ idle = "3s"
 """
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_mail_that_the_isp_queued_is_in_the_users_maildirs_after_the_scheduled_call(tmp_path: Path) -> None:
     """The whole day: the world writes, a stranger gets nothing, the clock strikes, everybody has their own mail."""
     isp_port, company_port = free_port(), free_port()
@@ -68,7 +68,7 @@ def test_mail_that_the_isp_queued_is_in_the_users_maildirs_after_the_scheduled_c
         assert isp.waiting() == 18
 
         with company:  # comes online; nobody types anything from here on
-            company.wait_for_mail(24, timeout=100)  # 6 each, and those to sales twice
+            company.wait_for_mail(24, patience=200)  # 6 each, and those to sales twice
             isp.wait_until_empty()
             everything = [content for letters in sent.values() for content in letters]
             own = {

@@ -63,7 +63,7 @@ def test_a_call_brings_what_postfix_holds_and_hangs_up(tmp_path: Path) -> None:
         took = time.monotonic() - began
 
         assert recognised(site.mail("anna@test.example"), letters) == dict.fromkeys(letters, 1)
-        assert 3 <= took < 30, f"it hung up after {took:.1f} s"
+        assert 3 <= took < 55, f"it hung up after {took:.1f} s"
         assert office.queue() == []
 
 
@@ -90,7 +90,7 @@ def test_an_empty_office_is_left_after_the_idle_time(tmp_path: Path) -> None:
     ):
         began = time.monotonic()
         site.cli("call", "office", "--wait")
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 55
         assert site.all_mail() == []
 
 
@@ -108,7 +108,7 @@ def test_the_one_shot_client_prints_what_postfix_says(tmp_path: Path) -> None:
 
 def wait_until_held(office: Postfix, messages: int) -> None:
     """Returns once Postfix's queue manager has put so many messages aside, which is when ETRN finds them all."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 90
     while office.log().count("deferred transport") < messages:
         assert time.monotonic() < end, f"Postfix holds {len(office.queue())} of {messages} messages\n{office.log()}"
         time.sleep(0.1)

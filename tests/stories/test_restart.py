@@ -59,7 +59,7 @@ class Load:
     def _send(self, sender: int) -> None:
         number = 0
         try:
-            with smtplib.SMTP("127.0.0.1", self._port, local_hostname="client.example", timeout=10) as client:
+            with smtplib.SMTP("127.0.0.1", self._port, local_hostname="client.example", timeout=90) as client:
                 while True:
                     number += 1
                     # Every tenth is too big for a database row.
@@ -72,7 +72,7 @@ class Load:
 
     def wait_for(self, messages: int) -> None:
         """Returns once so many have been acknowledged."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 90
         while len(self.acknowledged) < messages:
             assert time.monotonic() < end, f"{len(self.acknowledged)} messages were acknowledged"
             time.sleep(0.005)
@@ -121,7 +121,7 @@ def test_a_release_that_is_killed_is_finished_by_the_next(tmp_path: Path) -> Non
     letters = [letter(f"number {n}", "line of text\n" * 400) for n in range(600)]
     with RestanteHost(tmp_path / "site", site_config(site_port)) as site:
         office.start()
-        with smtplib.SMTP("127.0.0.1", port, local_hostname="client.example", timeout=30) as client:
+        with smtplib.SMTP("127.0.0.1", port, local_hostname="client.example", timeout=90) as client:
             for content in letters:
                 client.sendmail("load@elsewhere.example", "anna@test.example", content)
         typed(port, "ETRN test.example")
@@ -141,7 +141,7 @@ def test_a_site_that_is_killed_loses_nothing_that_it_has_taken(tmp_path: Path) -
     site = RestanteHost(tmp_path / "site", site_config(site_port))
     letters = [letter(f"number {n}", "line of text\n" * 400) for n in range(600)]
     with RestanteHost(tmp_path / "office", office_config(port, site_port)) as office:
-        with smtplib.SMTP("127.0.0.1", port, local_hostname="client.example", timeout=30) as client:
+        with smtplib.SMTP("127.0.0.1", port, local_hostname="client.example", timeout=90) as client:
             for content in letters:
                 client.sendmail("load@elsewhere.example", "anna@test.example", content)
         site.start()
@@ -149,7 +149,7 @@ def test_a_site_that_is_killed_loses_nothing_that_it_has_taken(tmp_path: Path) -
         site.wait_for_mail(30)
         site.kill()
         with site:
-            end = time.monotonic() + 60
+            end = time.monotonic() + 90
             while office.waiting():  # the broken release ends first; an ETRN behind it is queued
                 typed(port, "ETRN test.example")
                 assert time.monotonic() < end, f"{office.waiting()} items still wait"

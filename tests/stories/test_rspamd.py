@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import smtplib
+import time
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ action = "deliver"
 users = ["anna", "bert"]
 [filter]
 rspamd = "http://127.0.0.1:{filter_port}"
-timeout = "20s"
+timeout = "60s"
 {more}
 """
 
@@ -116,9 +117,10 @@ def test_rspamd_refuses_marks_and_lets_through(tmp_path: Path) -> None:
 def test_mail_waits_outside_while_rspamd_is_away_or_hangs(tmp_path: Path) -> None:
     """It is told 451, as often as it comes; the same message is taken once rspamd is back."""
     port, filter_port = free_port(), free_port()
-    config = office_config(port, filter_port).replace("20s", "1s")
+    config = office_config(port, filter_port).replace("60s", "1s")
     content = letter("patient")
     no_verdict = "451 4.7.1 The mail filter does not answer, try again later"
+    began = time.monotonic()
     with RestanteHost(tmp_path / "office", config) as office:
         assert refused(port, content) == no_verdict
         with Rspamd("filter", port=filter_port) as rspamd:
@@ -130,7 +132,8 @@ def test_mail_waits_outside_while_rspamd_is_away_or_hangs(tmp_path: Path) -> Non
             take(port, content)
         office.wait_for_mail(2)
         assert len(office.mail("anna@test.example")) == 2
-        assert office.log().count("filter fails") == 1, "it is told once a minute"
+    minutes = (time.monotonic() - began) // 60
+    assert 1 <= office.log().count("filter fails") <= 1 + minutes, "it is told once a minute"
 
 
 def take(port: int, content: bytes) -> None:

@@ -92,7 +92,7 @@ class Around:
 
     def came(self, server: str, domain: str, *, messages: int = 1) -> bytes:
         """The message that came to a server for anna of a domain, the last of so many."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 90
         while True:
             found = [mail for mail in self.servers[server].mail("anna") if f"for <anna@{domain}>".encode() in mail]
             if len(found) >= messages:
@@ -102,7 +102,7 @@ class Around:
 
     def waits(self, domain: str, why: str) -> None:
         """Mail for a domain waits, the log says why, and no server was told of it."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 90
         while not re.search(rf"{re.escape(domain)}.*{re.escape(why)}", self.office.log()):
             assert time.monotonic() < end, f"{domain}: {why!r} was not said"
             time.sleep(0.05)

@@ -74,7 +74,7 @@ def s_client(port: int, *options: str | Path, say: str = "", is_starttls: bool =
     argv = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-ign_eof", *map(str, options)]
     if is_starttls:
         argv += ["-starttls", "smtp"]
-    done = subprocess.run(argv, input=say or "QUIT\r\n", capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(argv, input=say or "QUIT\r\n", capture_output=True, text=True, timeout=100, check=False)
     return done.stdout + done.stderr
 
 

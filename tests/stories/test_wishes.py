@@ -73,7 +73,7 @@ class Hosts:
 
 def write(port: int, content: bytes, *wishes: str, to: str = "bert", tls: bool = False) -> None:
     """A message from anna, with these parameters of MAIL. Raises smtplib.SMTPSenderRefused."""
-    with smtplib.SMTP("127.0.0.1", port, local_hostname="client.example", timeout=30) as client:
+    with smtplib.SMTP("127.0.0.1", port, local_hostname="client.example", timeout=90) as client:
         if tls:
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

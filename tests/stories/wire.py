@@ -43,7 +43,7 @@ class Prompt:
 
 def typed(port: int, *lines: str, address: str = "127.0.0.1", source: str = "127.0.0.1") -> list[str]:
     """The replies to lines typed at a port of this machine, without the greeting."""
-    connection = socket.create_connection((address, port), timeout=10, source_address=(source, 0))
+    connection = socket.create_connection((address, port), timeout=60, source_address=(source, 0))
     with Prompt(connection) as prompt:
         return [prompt.type(line) for line in lines]
 
@@ -59,7 +59,7 @@ class _SmtpFrom(smtplib.SMTP):
 
     def __init__(self, host: NetHost, address: str, port: int) -> None:
         self._from = host
-        super().__init__(address, port, local_hostname="client.example", timeout=30)
+        super().__init__(address, port, local_hostname="client.example", timeout=90)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         return self._from.connect(host, port, timeout=timeout)
@@ -79,7 +79,7 @@ def send(
     Raises smtplib.SMTPException unless every recipient is taken.
     """
     if on is None:
-        client = smtplib.SMTP(address, port, local_hostname="client.example", timeout=30)
+        client = smtplib.SMTP(address, port, local_hostname="client.example", timeout=90)
     else:
         client = _SmtpFrom(on, address, port)
     with client:

@@ -140,7 +140,7 @@ class _Server:
         """Ends it."""
         self._process.terminate()
         try:
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -254,7 +254,7 @@ class World:
     def _wait_for(self, server: str, zone: str, program: _Server) -> None:
         """Returns once `server` answers for the zone, with its key where it is signed."""
         question = dns.message.make_query(f"{zone}.", "DNSKEY" if self._zones[zone].signed else "SOA", want_dnssec=True)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 90
         while True:
             try:
                 wait_for_port(53, server)

@@ -133,7 +133,7 @@ async def hosts(*addresses: str, port: int = 25) -> AsyncIterator[list[Sink]]:
 class Sender:
     """This host, as one that sends to the world."""
 
-    def __init__(self, timeout: float = 5.0, seed: int = 0, connections: int = 4, dial_seconds: float = 2.0) -> None:
+    def __init__(self, timeout: float = 60.0, seed: int = 0, connections: int = 4, dial_seconds: float = 2.0) -> None:
         self._dial_seconds = dial_seconds
         self.slept: list[float] = []
         self.dialled: list[str] = []

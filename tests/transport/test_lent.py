@@ -60,7 +60,7 @@ class Releasing:
 
     async def ends(self) -> CarryEnd:
         """How it ended."""
-        return await asyncio.wait_for(self._task, 10)
+        return await asyncio.wait_for(self._task, 60)
 
 
 async def greeted(stream: AsyncioStream) -> Dialogue:
@@ -103,7 +103,7 @@ def new_line() -> LentLine:
 
 async def lent(line: LentLine, dialogue: Dialogue) -> None:
     """Until it is free again; then it can be asked."""
-    await asyncio.wait_for(line.lend(dialogue), 10)
+    await asyncio.wait_for(line.lend(dialogue), 60)
 
 
 @pytest.mark.parametrize("hidden", WAYS, ids=["stream", "group", "lockstep"])
@@ -203,7 +203,7 @@ async def test_a_carrier_that_never_carries_is_not_waited_for() -> None:
         await asyncio.sleep(0)
         assert not lending.done()
         carrier.let_go()
-        await asyncio.wait_for(lending, 5)
+        await asyncio.wait_for(lending, 60)
 
 
 async def test_what_suits_it() -> None:

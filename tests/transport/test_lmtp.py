@@ -187,7 +187,7 @@ async def hand_over(store: HostPort, stock: Stock) -> tuple[CarryEnd, list[list[
 
     carrier = StoreCarrier(LmtpCarrier(store, SmtpMeans(dial, "site.example", time.monotonic, connections=1)), readers)
     assert carrier.target == f"lmtp:{store}"
-    return await asyncio.wait_for(carrier.carry(stock, report), 20), outcomes
+    return await asyncio.wait_for(carrier.carry(stock, report), 60), outcomes
 
 
 async def test_a_store_hears_of_users_and_the_feed_of_its_own_recipients() -> None:

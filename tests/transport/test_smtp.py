@@ -172,7 +172,7 @@ async def carry(
         outcomes[done.item.message] = [outcome for _, outcome in done.outcomes]
 
     means = SmtpMeans(dial, "office.example", time.monotonic, ahead or Ahead(), connections)
-    end = await asyncio.wait_for(SmtpCarrier(host, means, TlsPolicy(tls)).carry(stock, report), 20)
+    end = await asyncio.wait_for(SmtpCarrier(host, means, TlsPolicy(tls)).carry(stock, report), 60)
     return end, outcomes
 
 
@@ -347,20 +347,20 @@ async def test_a_connection_that_dies_leaves_exactly_the_unconfirmed() -> None:
 
 async def test_cancelling_closes_the_connection_at_once() -> None:
     """Nothing goes on behind the release's back."""
-    left = asyncio.Event()
+    hangs, left = asyncio.Event(), asyncio.Event()
 
     async def hang(stream: AsyncioStream) -> None:
         stream.write(b"220 a\r\n")
-        await stream.read(5)
+        await stream.read(60)
         stream.write(EHLO)
-        while await stream.read(5):
-            pass
+        while await stream.read(60):
+            hangs.set()
         left.set()
 
     async with listening(hang) as host:
         task = asyncio.create_task(carry(host, Stock(parcel(1))))
-        await asyncio.sleep(0.2)
+        await asyncio.wait_for(hangs.wait(), 60)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.wait_for(left.wait(), 2)
+        await asyncio.wait_for(left.wait(), 60)

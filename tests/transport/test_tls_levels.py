@@ -97,7 +97,7 @@ async def by_carrier(host: HostPort, policy: TlsPolicy) -> str:
     """Sends a message; why that failed."""
     reported: list[object] = []
     means = SmtpMeans(dial, "office.example", time.monotonic)
-    end = await asyncio.wait_for(SmtpCarrier(host, means, policy).carry(Stock(parcel(1)), reported.append), 20)
+    end = await asyncio.wait_for(SmtpCarrier(host, means, policy).carry(Stock(parcel(1)), reported.append), 60)
     return end.error
 
 
@@ -105,7 +105,7 @@ async def by_call(host: HostPort, policy: TlsPolicy) -> str:
     """Asks for mail; why that failed."""
     manners = Manners("office.example", host.host, policy, patience=10)
     office = Office(host, dial, manners, connected=lambda: None)
-    return (await asyncio.wait_for(office.contact(etrn(["test.example"], lambda *_: None)), 20)).problem
+    return (await asyncio.wait_for(office.contact(etrn(["test.example"], lambda *_: None)), 60)).problem
 
 
 SAID = {by_carrier: "MAIL FROM:<ann@far.example>", by_call: "ETRN test.example"}
@@ -199,6 +199,6 @@ async def test_what_became_of_tls_is_told(way: str, policy: TlsPolicy, result: R
     means = SmtpMeans(dial, "office.example", time.monotonic, connections=1)
     async with listening(Eavesdropper(pair, way).serve) as host:
         carrier = SmtpCarrier(host, means, policy, tls_seen=seen)
-        await asyncio.wait_for(carrier.carry(Stock(parcel(1)), lambda _outcome: None), 20)
+        await asyncio.wait_for(carrier.carry(Stock(parcel(1)), lambda _outcome: None), 60)
     [(port, said, _)] = told
     assert (port, said) == (host.port, result)

@@ -42,14 +42,14 @@ async def carried(carrier: TurnedCarrier, *numbers: int) -> tuple[CarryEnd, dict
         [(_, outcomes[done.item.message])] = done.outcomes
 
     stock = Stock(*(parcel(number, b"%d\r\n" % number) for number in numbers))
-    return await asyncio.wait_for(carrier.carry(stock, report), 10), outcomes
+    return await asyncio.wait_for(carrier.carry(stock, report), 60), outcomes
 
 
 async def heard(theirs: AsyncioStream) -> bytes:
     """All that is said until the end."""
     said = b""
     with contextlib.suppress(StreamClosed):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while data := await theirs.read():
                 said += data
     return said
@@ -66,7 +66,7 @@ async def test_several_releases_share_the_connection(hidden: frozenset[str]) -> 
             end, outcomes = await carried(carrier, *numbers)
             assert end == CarryEnd()
             assert outcomes == {number: Delivered("250 2.0.0 OK") for number in numbers}
-        await asyncio.wait_for(carrier.leave(), 5)
+        await asyncio.wait_for(carrier.leave(), 60)
         assert carrier.is_over
         await carrier.leave()
     assert [content for _, content in sink.messages] == [b"%d\r\n" % number for number in range(1, 60)]
@@ -81,7 +81,7 @@ async def test_who_gets_nothing_is_greeted_and_left() -> None:
         theirs.write(b"250 tim.example\r\n")
         assert await theirs.read(5) == b"QUIT\r\n"
         theirs.write(b"221 Bye\r\n")
-        await asyncio.wait_for(leaving, 5)
+        await asyncio.wait_for(leaving, 60)
         assert await theirs.read(5) == b""
 
 

@@ -79,7 +79,7 @@ async def test_no_page_of_another_origin_may_ask(tmp_path: Path, origin: str, st
 async def test_every_answer_says_that_it_is_no_page(tmp_path: Path) -> None:
     """Whatever its status; and who serves it is nobody's business."""
     async with serving(tmp_path) as office, office.client(None) as client:
-        for path in ("/healthz", "/nowhere", PATH):
+        for path in ("/healthz", "/api/nowhere", PATH):
             answer = await client.get(path)
             assert {name: answer.headers[name] for name in SECURE} == SECURE
             assert "default-src 'none'" in answer.headers["content-security-policy"]
