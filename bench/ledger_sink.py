@@ -23,6 +23,8 @@ class Sink:
     def __init__(self, ledger: Ledger, port: int = 0) -> None:
         self.ledger = ledger
         self.port = port or free_port()
+        self.open: set[asyncio.Transport] = set()
+        """Its connections."""
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -33,6 +35,11 @@ class Sink:
     async def __aexit__(self, *exc: object) -> None:
         assert self._server is not None
         self._server.close()
+        await asyncio.sleep(0.01)  # who was being let in is
+        for transport in list(self.open):
+            transport.abort()
+        while self.open:
+            await asyncio.sleep(0)
 
 
 class _Session(asyncio.Protocol):
@@ -49,7 +56,13 @@ class _Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._sink.open.add(self._transport)
         self._transport.write(b"220 sink.example ESMTP\r\n")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        assert self._transport is not None
+        self._sink.open.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         assert self._transport is not None
