@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -13,9 +12,8 @@ from restante.admin import protocol as p
 from restante.admin.steering import Steering
 from restante.calls.zone import local_zone
 from restante.directory.entries import EVERY_OTHER, Delivered, Entry, Held, asks_who_exists
-from restante.errors import RestanteError
 from restante.facts import AlarmKind
-from restante.model import Caller, DomainName, ItemState, NextHopError, Progress, ReleaseView
+from restante.model import DomainName, ItemState, Progress, ReleaseView
 from restante.observe.observing import Observing
 from restante.web.common import domain_status
 from restante.web.keeper import Keeper
@@ -25,7 +23,7 @@ from restante.web.pages.axis import DAY, Scale, ticks
 from restante.web.pages.frame import Frame
 from restante.web.pages.going import going, points_until
 from restante.web.pages.lanes import site_lane
-from restante.web.pages.releases import LEAST_SECONDS
+from restante.web.pages.releases import LEAST_SECONDS, can_release, waits_for_others
 from restante.web.pages.speed import Step, steps
 from restante.web.pages.written import written
 
@@ -75,11 +73,11 @@ class _Page:
             "domain.html",
             domain=domain,
             row=row,
-            waits=_waits_for_others(steering) if domain == EVERY_OTHER else row.items,
+            waits=waits_for_others(steering) if domain == EVERY_OTHER else row.items,
             entry=entry,
             is_own=is_own,
             is_of_others=domain == EVERY_OTHER,
-            can_release=_can_release(steering, row),
+            can_release=can_release(steering, row),
             can_be_set_up=is_own and isinstance(entry, Held | Delivered) and domain != EVERY_OTHER,
             may_release=_may_release(entry) if steering.sees_all else None,
             users=sorted(entry.users or ())[:MOST_USERS] if isinstance(entry, Delivered) else [],
@@ -160,24 +158,6 @@ async def _items(steering: Steering, domain: DomainName) -> tuple[p.QueueItem, .
     answer = await steering.answer(p.Queue(domains=(domain,), limit=MOST_ITEMS))
     assert isinstance(answer, p.QueueAnswer), answer
     return answer.items
-
-
-def _waits_for_others(steering: Steering) -> int:
-    """How many items wait for all domains that have no entry of their own, and can leave."""
-    with suppress(RestanteError, NextHopError):
-        return steering.check_release(p.Release(EVERY_OTHER))
-    return 0
-
-
-def _can_release(steering: Steering, row: p.DomainStatus) -> bool:
-    """Whether who asks may release it here: where it goes to whoever calls, an administrator says where to."""
-    if steering.sees_all and row.next_hop == str(Caller()):
-        return True
-    try:
-        steering.check_release(p.Release(row.domain))
-    except (RestanteError, NextHopError):
-        return False
-    return True
 
 
 def _may_release(entry: Entry | None) -> tuple[str, ...]:

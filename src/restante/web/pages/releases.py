@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from restante.admin import protocol as p
 from restante.admin.steering import Steering
 from restante.directory.entries import EVERY_OTHER
+from restante.errors import RestanteError
 from restante.model import Caller, NextHopError, Progress, ReleaseView
 from restante.web.common import domain_status
 from restante.web.logins import asker_of, own
@@ -130,3 +132,21 @@ def _wanted(request: Request, domain: str, to: str) -> p.Release:
 async def _row(steering: Steering, domain: str) -> p.DomainStatus | None:
     """What waits for a domain; None for all that have no entry of their own, of which there is no such row."""
     return None if domain == EVERY_OTHER else await domain_status(steering, domain)
+
+
+def waits_for_others(steering: Steering) -> int:
+    """How many items wait for all domains that have no entry of their own, and can leave."""
+    with suppress(RestanteError, NextHopError):
+        return steering.check_release(p.Release(EVERY_OTHER))
+    return 0
+
+
+def can_release(steering: Steering, row: p.DomainStatus) -> bool:
+    """Whether who asks may release it here: where it goes to whoever calls, an administrator says where to."""
+    if steering.sees_all and row.next_hop == str(Caller()):
+        return True
+    try:
+        steering.check_release(p.Release(row.domain))
+    except (RestanteError, NextHopError):
+        return False
+    return True

@@ -11,14 +11,14 @@ from restante.admin import protocol as p
 from restante.admin.domains import Amount
 from restante.admin.steering import Steering
 from restante.directory.entries import EVERY_OTHER
-from restante.errors import RestanteError
 from restante.facts import AlarmKind
-from restante.model import Caller, ItemState, Progress
+from restante.model import ItemState, Progress
 from restante.observe.observing import Observing
 from restante.web.logins import asker_of
 from restante.web.pages.frame import Frame, see
 from restante.web.pages.going import Going, going
 from restante.web.pages.listed import Listed, Which, listed
+from restante.web.pages.releases import can_release, waits_for_others
 from restante.web.pages.wrong import Looked, findings, visible
 
 MOST_RUNNING = 8
@@ -100,14 +100,9 @@ def _releasable(steering: Steering, table: Listed) -> set[str]:
 
 
 def _can_release(steering: Steering, row: p.DomainStatus) -> bool:
-    if not row.items and row.domain != EVERY_OTHER:
-        return False
-    if row.next_hop == str(Caller()) and steering.sees_all:
-        return True  # to a host that he says
-    try:
-        return steering.check_release(p.Release(row.domain)) > 0
-    except RestanteError:
-        return False
+    if row.domain == EVERY_OTHER:
+        return waits_for_others(steering) > 0
+    return row.items > 0 and can_release(steering, row)
 
 
 def _running(steering: Steering) -> list[Going]:
