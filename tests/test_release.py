@@ -27,10 +27,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_has_the_package_and_what_goes_beside_it(built: Path) -> None:
-    """Every module, the marker of its types, the licence, the man page, the completions, the unit; no tests."""
+    """Every module, what pages are made of, the types' marker, licence, man page, completions, unit; no tests."""
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    sources = {f"restante/{file.relative_to(CHECKOUT / 'src/restante')}" for file in (CHECKOUT / "src").rglob("*.py")}
+    kinds = {".py", ".html", ".css", ".js", ".svg"}
+    files = (file for file in (CHECKOUT / "src").rglob("*") if file.suffix in kinds)
+    sources = {f"restante/{file.relative_to(CHECKOUT / 'src/restante')}" for file in files}
+    assert "restante/web/pages/templates/start.html" in sources
     assert sources <= names
     shares = {name.partition("/data/share/")[2] for name in names}
     assert shares >= {
