@@ -83,7 +83,7 @@ def test_both_examples_work_as_told(tree: Path) -> None:
             assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
             return done.stdout
 
-        [password] = re.findall(r"user admin, password (\S+):", told)
+        [password] = re.findall(r"user admin, password (\S+) \)", told)
         for url in re.findall(r"http://\S+/", told):
             with httpx2.Client(base_url=url, trust_env=False, timeout=30) as browser:
                 form = {"name": "admin", "password": password}
