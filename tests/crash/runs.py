@@ -24,6 +24,8 @@ SAME_SPOOL = 5
 """Cuts or kills that one spool lives through before it is drained and compared."""
 STOP_SECONDS = 90.0
 """When it is given up."""
+MORE_SECONDS = 90.0
+LEAST_ACKNOWLEDGED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,12 @@ class Stage:
             else:
                 async with self.operator.at_work(self.office.port):
                     yield
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether mail has come, and an operator, if there is one, has changed some of it."""
+        has_changed = self.operator is None or self.operator.changed > 0
+        return has_changed and self.ledger.totals.acknowledged >= LEAST_ACKNOWLEDGED
 
     async def drain(self) -> None:
         """Everything is released that waits, and that an operator has stopped."""
@@ -116,12 +124,14 @@ async def power_cuts(
 
 
 async def kills(seconds: float, folder: Path, *, operator: int | None = None, seed: int = 2) -> Outcome:
-    """Kill -9 after 50 to 500 ms of mail in and out, and a start, again and again for so many seconds."""
+    """Kill -9 after 50 to 500 ms of mail in and out, and a start, again and again for so many seconds; on a slow
+    machine for some more, until there was anything to lose.
+    """
     chance = random.Random(seed)
     end = time.monotonic() + seconds
     async with stage(folder, folder / "data", operator=operator) as on:
         rounds = 0
-        while time.monotonic() < end:
+        while time.monotonic() < end or (time.monotonic() < end + MORE_SECONDS and not on.is_at_work):
             await on.office.started()
             await _load_and_kill(on, chance.uniform(0.05, 0.5), chance, is_releasing=rounds % 2 == 1)
             rounds += 1

@@ -34,7 +34,7 @@ def assert_much_happened(outcome: Outcome, messages: int) -> None:
 async def test_what_was_acknowledged_survives_power_cuts(names: NameModel, tmp_path: Path) -> None:
     """Twenty-five with each model of names: kill -9 at any moment, and what was not synced is gone."""
     need(mounts.lacking_forgetful())
-    assert_much_happened(await runs.power_cuts(25, tmp_path, names=names), 125)
+    assert_much_happened(await runs.power_cuts(25, tmp_path, names=names), 50)
 
 
 async def test_what_was_acknowledged_is_in_a_copy_of_a_disk_in_use(tmp_path: Path) -> None:
