@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from restante.admin import protocol as p
 from restante.admin.steering import Steering
 from restante.clock import Clock
+from restante.directory.entries import EVERY_OTHER
+from restante.model import ItemState
 from restante.web.logins import IN_DESCRIPTION, Admit, asker_of, for_admitted
 from restante.web.problems import problems
 
@@ -63,3 +65,15 @@ async def domain_status(steering: Steering, domain: str) -> p.DomainStatus | Non
     answer = await steering.answer(p.Domains(only=domain))
     assert isinstance(answer, p.DomainsAnswer), answer
     return answer.domains[0] if answer.domains else None
+
+
+async def entry_status(steering: Steering, entry: str) -> p.DomainStatus | None:
+    """The same of an entry; None for all that have none of their own, of which there is no such row."""
+    return None if entry == EVERY_OTHER else await domain_status(steering, entry)
+
+
+async def damaged(steering: Steering, *domains: str) -> tuple[int, bool]:
+    """How many items are damaged, of these domains or of all, and whether there are more than MOST_AT_ONCE of them."""
+    answer = await steering.answer(p.Queue(domains=domains, state=ItemState.QUARANTINED, limit=MOST_AT_ONCE))
+    assert isinstance(answer, p.QueueAnswer), answer
+    return len(answer.items), answer.after is not None and len(answer.items) == MOST_AT_ONCE

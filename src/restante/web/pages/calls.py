@@ -9,9 +9,8 @@ from fastapi import APIRouter, Request, Response
 from restante.admin import protocol as p
 from restante.admin.steering import Steering
 from restante.calls.schedule import NoSuchCall
-from restante.directory.entries import EVERY_OTHER
 from restante.model import CallView, Progress
-from restante.web.common import domain_status
+from restante.web.common import entry_status
 from restante.web.logins import asker_of
 from restante.web.pages.bothways import both_ways
 from restante.web.pages.frame import Frame, form_of, see
@@ -72,7 +71,7 @@ def calls_pages(frame: Frame) -> APIRouter:
             plan=plan,
             domains=plan.domains[:MOST_NAMED],
             rate=steering.call_rate(name),
-            flush=[(entry, await _waits(steering, entry)) for entry in plan.flush[:MOST_NAMED]],
+            flush=[(entry, await entry_status(steering, entry)) for entry in plan.flush[:MOST_NAMED]],
             key=secrets.token_urlsafe(16),
         )
 
@@ -90,8 +89,3 @@ def _due(steering: Steering, name: str) -> p.CallStatus | None:
     except NoSuchCall:
         return None
     return next(status for status in steering.calls() if status.view.name == name)
-
-
-async def _waits(steering: Steering, entry: str) -> p.DomainStatus | None:
-    """What waits for an entry; None for all that have none of their own."""
-    return None if entry == EVERY_OTHER else await domain_status(steering, entry)

@@ -13,26 +13,24 @@ from restante.admin.steering import Steering
 from restante.calls.zone import local_zone
 from restante.directory.entries import EVERY_OTHER, Delivered, Entry, Held, asks_who_exists
 from restante.facts import AlarmKind
-from restante.model import DomainName, ItemState, Progress, ReleaseView
+from restante.model import DomainName, Progress, ReleaseView
 from restante.observe.observing import Observing
-from restante.web.common import domain_status
+from restante.web.common import damaged, domain_status
 from restante.web.keeper import Keeper
 from restante.web.lists import Lists
 from restante.web.logins import asker_of, no_such_domain, own_domain
 from restante.web.pages.axis import DAY, Scale, ticks
 from restante.web.pages.frame import Frame
-from restante.web.pages.going import going, points_until
+from restante.web.pages.going import going
 from restante.web.pages.lanes import site_lane
-from restante.web.pages.releases import LEAST_SECONDS, can_release, waits_for_others
-from restante.web.pages.speed import Step, steps
+from restante.web.pages.releases import can_release, picture_of, waits_for_others
+from restante.web.pages.speed import Step
 from restante.web.pages.written import written
 
 MOST_ITEMS = 20
 MOST_ENDED = 5
 """Of releases."""
 MOST_CONTACTS = 20
-MOST_COUNTED = 1000
-"""Of items that are damaged."""
 MOST_USERS = 50
 BACK, AHEAD = 5 * DAY, 2 * DAY
 """What the line of time shows."""
@@ -97,13 +95,8 @@ class _Page:
     async def _stopped(self, steering: Steering, domain: DomainName) -> dict[str, Any]:
         """How many items are frozen, and how many damaged."""
         _, stopped = await steering.amounts()
-        damaged = 0
-        if stopped.items:
-            asked = p.Queue(domains=(domain,), state=ItemState.QUARANTINED, limit=MOST_COUNTED)
-            answer = await steering.answer(asked)
-            assert isinstance(answer, p.QueueAnswer), answer
-            damaged = len(answer.items)
-        return {"frozen": stopped.items - damaged, "damaged": damaged}
+        count, _ = await damaged(steering, domain) if stopped.items else (0, False)
+        return {"frozen": stopped.items - count, "damaged": count}
 
     async def _kept(self, domain: DomainName, entry: Entry | None, *, is_administrator: bool) -> dict[str, Any]:
         """What the store has of it, for administrators; and how it is known who exists there, where that matters."""
@@ -174,7 +167,6 @@ def _picture(
     """The first of these releases that took long enough to have a picture, and its steps."""
     for view in views:
         rate = steering.release_rate(view.number)
-        speeds = steps(points_until(rate, now)) if rate is not None else ()
-        if speeds and speeds[-1].at - speeds[0].at >= LEAST_SECONDS:
+        if rate is not None and (speeds := picture_of(rate, now)):
             return view, speeds
     return None, ()

@@ -13,11 +13,12 @@ from restante.admin.steering import Steering
 from restante.directory.entries import EVERY_OTHER
 from restante.errors import RestanteError
 from restante.model import Caller, NextHopError, Progress, ReleaseView
-from restante.web.common import domain_status
+from restante.release.rates import ReleaseRate
+from restante.web.common import entry_status
 from restante.web.logins import asker_of, own
 from restante.web.pages.frame import Frame, form_of, see
 from restante.web.pages.going import going, points_until
-from restante.web.pages.speed import steps
+from restante.web.pages.speed import Step, steps
 from restante.web.pages.wrong import last_failed
 from restante.web.problems import Problem
 from restante.web.releases import MOST_KEY, MOST_NUMBER
@@ -69,7 +70,7 @@ def releases_router(frame: Frame) -> APIRouter:
     async def confirm(request: Request, wanted: p.Release, said: str = "") -> Response:
         """The question whether to release that; `said` is what was wrong with an answer to it."""
         steering = frame.common.steering_for(request)
-        row = await _row(steering, wanted.domain)
+        row = await entry_status(steering, wanted.domain)
         needs_host = steering.sees_all and row is not None and row.next_hop == str(Caller())
         items = row.items if row is not None and needs_host else steering.check_release(p.Release(wanted.domain))
         return frame.page(
@@ -104,11 +105,8 @@ def releases_router(frame: Frame) -> APIRouter:
         rate = frame.common.steering_for(request).release_rate(number)
         if rate is None:
             raise Problem(404, "no such release, or not yours; of those that have ended the last few hundred are kept")
-        speeds = steps(points_until(rate, frame.common.clock.wall()))
-        has_chart = bool(speeds) and speeds[-1].at - speeds[0].at >= LEAST_SECONDS
-        return frame.page(
-            request, "release.html", going=going(rate), view=rate.view, speeds=speeds, has_chart=has_chart
-        )
+        speeds = picture_of(rate, frame.common.clock.wall())
+        return frame.page(request, "release.html", going=going(rate), view=rate.view, speeds=speeds)
 
     return router
 
@@ -129,9 +127,10 @@ def _wanted(request: Request, domain: str, to: str) -> p.Release:
     return p.Release(own(asker_of(request), domain.strip()), to.strip() or None)
 
 
-async def _row(steering: Steering, domain: str) -> p.DomainStatus | None:
-    """What waits for a domain; None for all that have no entry of their own, of which there is no such row."""
-    return None if domain == EVERY_OTHER else await domain_status(steering, domain)
+def picture_of(rate: ReleaseRate, now: float) -> tuple[Step, ...]:
+    """How fast a release went, as a picture has it; nothing of one that took less than LEAST_SECONDS."""
+    speeds = steps(points_until(rate, now))
+    return speeds if speeds and speeds[-1].at - speeds[0].at >= LEAST_SECONDS else ()
 
 
 def waits_for_others(steering: Steering) -> int:

@@ -12,8 +12,9 @@ from restante.admin.domains import Amount
 from restante.admin.steering import Steering
 from restante.directory.entries import EVERY_OTHER
 from restante.facts import AlarmKind
-from restante.model import ItemState, Progress
+from restante.model import Progress
 from restante.observe.observing import Observing
+from restante.web.common import damaged
 from restante.web.logins import asker_of
 from restante.web.pages.frame import Frame, see
 from restante.web.pages.going import Going, going
@@ -24,7 +25,6 @@ from restante.web.pages.wrong import Looked, findings, visible
 MOST_RUNNING = 8
 """Releases and calls of which it is told how far they are."""
 MOST_CALLS = 20
-MOST_QUARANTINED = 1000
 
 
 def start_router(frame: Frame, observing: Observing | None) -> APIRouter:
@@ -67,7 +67,7 @@ def start_router(frame: Frame, observing: Observing | None) -> APIRouter:
 async def _looked(
     steering: Steering, observing: Observing | None, within: frozenset[str] | None, stopped: Amount, now: float
 ) -> Looked:
-    quarantined, are_more = await _quarantined(steering) if stopped.items else (0, False)
+    quarantined, are_more = await damaged(steering) if stopped.items else (0, False)
     return Looked(
         now=now,
         not_ready=observing.why_not_ready() if observing is not None else "",
@@ -79,13 +79,6 @@ async def _looked(
         calls=steering.calls() if steering.sees_all else (),
         releases=steering.releases(),
     )
-
-
-async def _quarantined(steering: Steering) -> tuple[int, bool]:
-    """How many items are damaged, and whether there are more than were counted."""
-    answer = await steering.answer(p.Queue(state=ItemState.QUARANTINED, limit=MOST_QUARANTINED))
-    assert isinstance(answer, p.QueueAnswer), answer
-    return len(answer.items), answer.after is not None and len(answer.items) == MOST_QUARANTINED
 
 
 def _missed(looked: Looked, table: Listed) -> set[str]:
