@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import msgspec
+
 from restante.directory.entries import EVERY_OTHER, Delivered, Directory, Entry, Held, Rejected, Relayed
 from restante.directory.rights import UNNAMED, may_relay
 from restante.model import DomainName, Mailbox, Principal
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(msgspec.Struct, frozen=True, gc=False):
     """Where a recipient's mail waits: under its own domain, to be treated as `entry` says."""
 
     entry: Held | Relayed | Delivered
@@ -111,7 +112,8 @@ def readers_for(directory: Directory, mailbox: Mailbox) -> tuple[Reader, ...]:
 
 def _routes_itself(mailbox: Mailbox) -> bool:
     """Whether the local part names a further destination to a host that honours such forms (RFC 5321 App. F.2)."""
-    return any(mark in mailbox.local for mark in "%!@")
+    local = mailbox.local
+    return "%" in local or "!" in local or "@" in local
 
 
 def _is_listed(entry: Held | Relayed | Delivered) -> bool:

@@ -18,7 +18,7 @@ from typing import Protocol, cast
 from weakref import WeakKeyDictionary
 
 from restante.net.congestion import INFO_OCTETS, LOOK_SECONDS, Congestion, Sent
-from restante.net.stream import InjectedBytes, StreamClosed, StreamTimeout, TlsContext, TlsLayer, TlsSession
+from restante.net.stream import InjectedBytes, StreamClosed, StreamTimeout, Take, TlsContext, TlsLayer, TlsSession
 from restante.net.tls_transport import TlsTransport
 from restante.smtp.node import IPAddress
 
@@ -75,11 +75,13 @@ class AsyncioStream(asyncio.Protocol):
         self._ended = False
         self._lost: Exception | None = None
         self._gone = False
-        self._reader: asyncio.Future[None] | None = None
+        self._reader: asyncio.Future[bool] | None = None
+        self._take: Take | None = None
         self._writers: list[asyncio.Future[None]] = []
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._tls: TlsSession | None = None
         self._peer = self._local = NOWHERE
         self._congestion = Congestion()
@@ -101,15 +103,33 @@ class AsyncioStream(asyncio.Protocol):
             self._opened(self)
 
     def data_received(self, data: bytes) -> None:
-        """Keeps what came, and wakes the reader."""
+        """Gives it to who takes it at once; else keeps it, and wakes the reader."""
+        self.received += len(data)
+        if self._take is not None:
+            self._give(self._take, data)
+            return
         self._chunks.append(data)
         self._unread += len(data)
-        self.received += len(data)
         if self._unread > READ_AHEAD and not self._reading_paused:
             self._reading_paused = True
             assert self._transport is not None
             self._transport.pause_reading()
         self._wake_reader()
+
+    def _give(self, take: Take, data: bytes) -> None:
+        try:
+            seconds = take(data)
+        except Exception as error:  # noqa: BLE001 - the loop would only log it: it is for who waits in feed()
+            self._take = None
+            if self._reader is not None and not self._reader.done():
+                self._reader.set_exception(error)
+            return
+        if seconds is None:
+            self._wake_reader(enough=True)
+        elif self._timer is None or self._timer_at > (deadline := self._loop.time() + seconds):
+            self._set_deadline(seconds)
+        else:
+            self._deadline = deadline
 
     def eof_received(self) -> bool:
         """The peer sends no more; what we say may still reach it."""
@@ -188,6 +208,26 @@ class AsyncioStream(asyncio.Protocol):
         """The next bytes; b"" at the peer's clean end. Raises StreamClosed, StreamTimeout."""
         if not self._chunks:
             await self._wait_for_bytes(timeout)
+        return self._next_bytes()
+
+    async def feed(self, take: Take, timeout: float) -> bool:
+        """Gives `take` what comes, at once; whether that said that it is enough. Raises as read() does."""
+        if self._chunks:
+            seconds = take(self._next_bytes())
+            if seconds is None:
+                return True
+            timeout = seconds
+        if not self._ended:
+            self._take = take
+            if await self._wait_for_bytes(timeout):
+                return True
+        if self._chunks and take(self._next_bytes()) is None:  # the last words of one who has gone
+            return True
+        self._next_bytes()  # it raises where that was no clean end
+        return False
+
+    def _next_bytes(self) -> bytes:
+        """What has come; b"" at the peer's clean end. Raises StreamClosed."""
         if not self._chunks:
             if self._lost is not None:
                 raise StreamClosed(f"the connection was lost: {self._lost}")
@@ -202,16 +242,18 @@ class AsyncioStream(asyncio.Protocol):
                 self._transport.resume_reading()
         return data
 
-    async def _wait_for_bytes(self, timeout: float | None) -> None:
+    async def _wait_for_bytes(self, timeout: float | None) -> bool:
+        """Waits for bytes or the end; whether who takes them at once has had enough."""
         assert self._reader is None, "one reader at a time"
         if self._ended:
-            return
+            return False
         self._reader = self._loop.create_future()
-        self._set_deadline(timeout)
+        if timeout is not None:
+            self._set_deadline(timeout)
         try:
-            await self._reader
+            return await self._reader
         finally:
-            self._reader = None
+            self._reader = self._take = None
             self._deadline = None
 
     def write(self, data: bytes) -> None:
@@ -324,27 +366,29 @@ class AsyncioStream(asyncio.Protocol):
 
     # deadlines
 
-    def _wake_reader(self) -> None:
+    def _wake_reader(self, *, enough: bool = False) -> None:
+        self._take = None
         if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+            self._reader.set_result(enough)
 
-    def _set_deadline(self, timeout: float | None) -> None:
-        if timeout is None:
-            return
-        self._deadline = self._loop.time() + timeout
-        if self._timer is not None and self._timer.when() > self._deadline:
+    def _set_deadline(self, timeout: float) -> None:
+        self._deadline = deadline = self._loop.time() + timeout
+        if self._timer is not None:
+            if self._timer_at <= deadline:
+                return
             self._timer.cancel()
-            self._timer = None
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._deadline, self._on_timer)
+        self._timer_at = deadline
+        self._timer = self._loop.call_at(deadline, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
         if self._deadline is None or self._reader is None or self._reader.done():
             return
         if self._deadline > self._loop.time() + 0.001:
+            self._timer_at = self._deadline
             self._timer = self._loop.call_at(self._deadline, self._on_timer)
             return
+        self._take = None
         self._reader.set_exception(StreamTimeout("the peer was silent for too long"))
 
 

@@ -147,6 +147,10 @@ class TlsContext(Protocol):
         ...
 
 
+Take = Callable[[bytes], float | None]
+"""Hears what came, at least one octet, and must not wait; gives the seconds to wait for more, or None for: enough."""
+
+
 class Stream(Protocol):
     """A connection, whoever opened it."""
 
@@ -174,6 +178,14 @@ class Stream(Protocol):
         """The next bytes, at least one; b"" once at the peer's clean end. `timeout` is in seconds.
 
         Raises StreamClosed on a reset, StreamTimeout.
+        """
+        ...
+
+    async def feed(self, take: Take, timeout: float) -> bool:
+        """Gives `take` what comes as it comes, with no turn of the event loop in between, until that is enough.
+
+        Whether it was; False: the peer's clean end came first. `timeout`: seconds until something has come. Raises
+        StreamClosed on a reset, StreamTimeout, and what `take` raises.
         """
         ...
 

@@ -15,6 +15,8 @@ from restante.smtp.reply import Reply
 from restante.spool.spool import INLINE_LIMIT, Arrival, ContentWriter, Inbox
 
 BEGINNING = 16 * 1024
+MOST_TRACE = 4096
+"""More octets than our Received field has."""
 
 
 class Limiter(Protocol):
@@ -136,13 +138,30 @@ class Intake:
         if present.setdefault(recipient.mailbox.local, recipient) is recipient:
             self.recipients += 1
 
-    async def take(self, data: bytes) -> None:
-        """The next octets of content. Raises SpoolFull, SpoolBroken; then drop() is all that is left to do."""
+    @property
+    def is_in_file(self) -> bool:
+        """Whether there is something to be removed where it is dropped."""
+        return self._writer is not None
+
+    def fits(self, octets: int) -> bool:
+        """Whether so many more octets of content stay in memory: then keep() them, else take() them."""
+        return self._writer is None and self._size + octets + MOST_TRACE <= INLINE_LIMIT
+
+    def keep(self, data: bytes) -> None:
+        """The next octets of content, which fit."""
+        self._chunks.append(self._counted(data))
+
+    def _counted(self, data: bytes) -> bytes:
         self._hops.feed(data)
         if not self._started:
             self._started = True
             data = self._trace() + data
         self._size += len(data)
+        return data
+
+    async def take(self, data: bytes) -> None:
+        """The next octets of content. Raises SpoolFull, SpoolBroken; then drop() is all that is left to do."""
+        data = self._counted(data)
         if self._writer is None:
             self._chunks.append(data)
             if self._size <= INLINE_LIMIT:
@@ -208,6 +227,8 @@ class Intake:
     def _trace(self) -> bytes:
         only = None
         if self.recipients == 1:
-            [only] = [recipient.mailbox for present in self.by_domain.values() for recipient in present.values()]
+            [present] = self.by_domain.values()
+            [recipient] = present.values()
+            only = recipient.mailbox
         smtputf8 = self._parameters.smtputf8
         return self._origin.received(self.id, only, self._wall, smtputf8=smtputf8, priority=self.priority)

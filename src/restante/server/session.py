@@ -1,8 +1,9 @@
 """One connection: the engine's questions, answered with the other rooms' decisions (RFC 5321, 1985).
 
-The reply to a message is promised, and settled when the spool has it on disk; the session reads on meanwhile, up to
-MOST_PROMISED messages, so that what one peer streams shares commits as what many peers send does. Before an ETRN is
-decided, all that this peer has sent is safe: it is part of what the ETRN releases.
+What nothing has to be waited for, so all of an ordinary message, is dealt with as it comes (_hear); the coroutine is
+woken for the rest. The reply to a message is promised, and settled when the spool has it on disk; the session reads on
+meanwhile, up to MOST_PROMISED messages, so that what one peer streams shares commits as what many peers send does.
+Before an ETRN is decided, all that this peer has sent is safe: it is part of what the ETRN releases.
 
 Each command and each content has the timeout once; what comes of it buys more time only at the least rate, so that a
 peer that drips an octet at a time holds a connection no longer than one that is silent. The door is told since when
@@ -59,6 +60,11 @@ from restante.spool.spool import Inbox, NotTaken, SpoolBroken, SpoolFull
 MOST_PROMISED = 256
 TURN_SECONDS = 0.01
 """After so long other sessions have their turn, however much a peer has sent in one piece."""
+MOST_AT_ONCE = 16
+"""Events of one piece that are dealt with as it comes; beyond that the time is looked at."""
+
+
+_OVER = (Stage.CLOSED, Stage.TURNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +123,19 @@ class Session:
         self._attempt: Attempt | None = None
         self._turned: Turned | None = None
         self._intake: Intake | None = None
+        self._waits_alone = False  # whether the last message is to be safe before the next is taken
         self._pending: set[asyncio.Future[None]] = set()
         self._leaving_by_itself: set[DomainName] = set()
         self._stopping = False
+        self._left: Event | None = None  # what was asked while the coroutine waited, and needs it
         self._reading = False
         self._steps = -1  # of the engine, when _patience was last renewed
         self._patience = 0.0  # seconds left for what is under way
+        self._waiting_since = 0.0
+        self._now = services.clock.monotonic
+        self._timeout = services.limits.command_timeout
+        self._min_rate = services.limits.min_rate
+        self._header_size = services.limits.header_size
 
     def _features(self) -> Features:
         services, is_clear = self._services, self._stream.tls is None
@@ -198,51 +211,90 @@ class Session:
             self._stream.end()
 
     async def _converse(self) -> None:
-        engine, timeout = self._engine, self._services.limits.command_timeout
-        now = self._services.clock.monotonic
+        now = self._now
         while True:
             turn_began = now()
-            while not self._must_leave and (event := engine.next_event()) is not None:
-                await self._handle(event)
-                engine = self._engine  # STARTTLS begins a new one
-                if engine.promised > MOST_PROMISED:
+            while not self._must_leave:
+                if self._is_loaded:
                     await self._all_safe()
+                if (event := self._next_event()) is None:
+                    break
+                if not self._handled(event):
+                    await self._handle(event)
                 if now() - turn_began > TURN_SECONDS:
                     self._flush()
                     await asyncio.sleep(0)
-                    await self._stream.drain(timeout)  # a peer that has gone is not worked for any longer
+                    await self._stream.drain(self._timeout)  # a peer that has gone is not worked for any longer
                     turn_began = now()
             self._flush()
-            if engine.stage in (Stage.CLOSED, Stage.TURNED):
+            if self._engine.stage in _OVER:
                 return
             if self._must_leave:
                 await self._all_safe()
                 self._farewell()
                 return
             self._guest.waiting_since = now()
-            await self._stream.drain(timeout)
-            data = await self._read(timeout)
-            if not data:
+            await self._stream.drain(self._timeout)
+            if not await self._listen():
                 return
-            engine.receive(data)
 
-    async def _read(self, timeout: float) -> bytes:
-        """The next bytes, b"" at the end. Raises StreamClosed, StreamTimeout."""
-        now = self._services.clock.monotonic
-        if self._engine.steps != self._steps:
-            self._steps = self._engine.steps
-            self._patience = timeout
+    def _next_event(self) -> Event | None:
+        event, self._left = self._left, None
+        return event if event is not None else self._engine.next_event()
+
+    @property
+    def _is_loaded(self) -> bool:
+        """Whether nothing more should be taken of this peer before what it has sent is safe."""
+        return self._engine.promised > MOST_PROMISED or self._waits_alone
+
+    async def _listen(self) -> bool:
+        """Deals with what comes; True: there is something to wait for, False: the peer has ended.
+
+        Raises StreamClosed, StreamTimeout.
+        """
         self._reading = True
-        before = now()
-        self._guest.waiting_since = before - (timeout - self._patience)
         try:
-            data = await self._stream.read(self._patience)
+            return await self._stream.feed(self._hear, self._begin_wait(self._now()))
         finally:
             self._reading = False
             self._guest.waiting_since = None
-        left = self._patience - (now() - before) + len(data) / self._services.limits.min_rate
-        self._patience = min(timeout, max(0.0, left))
-        return data
+
+    def _hear(self, data: bytes) -> float | None:
+        """What has come: seconds of patience for more where all of it was dealt with; else None."""
+        now = self._now()
+        engine = self._engine
+        engine.receive(data)
+        is_dealt_with = self._is_dealt_with()
+        if engine.steps == self._steps:  # in the middle of something
+            left = self._patience - (now - self._waiting_since) + len(data) / self._min_rate
+            self._patience = min(self._timeout, max(0.0, left))
+        if is_dealt_with:
+            self._flush()
+            return self._begin_wait(now)
+        self._reading = False
+        return None
+
+    def _is_dealt_with(self) -> bool:
+        """Deals with what has come; whether that was all of it, and the peer may go on."""
+        engine = self._engine
+        for _ in range(MOST_AT_ONCE):
+            if (event := engine.next_event()) is None:
+                return not (self._stopping or engine.promised > MOST_PROMISED or engine.stage in _OVER)
+            if not self._handled(event):
+                self._left = event
+                return False
+            if self._waits_alone or self._stopping:
+                return False
+        return False
+
+    def _begin_wait(self, now: float) -> float:
+        """How many seconds the peer may be silent: a new command or content has all of them."""
+        if (steps := self._engine.steps) != self._steps:
+            self._steps = steps
+            self._patience = self._timeout
+        self._waiting_since = now
+        self._guest.waiting_since = now - (self._timeout - self._patience)
+        return self._patience
 
     def _flush(self) -> None:
         if data := self._engine.data_to_send():
@@ -253,23 +305,50 @@ class Session:
         self._flush()
         while self._pending:
             await asyncio.wait(self._pending)
+        self._waits_alone = False
 
     # events
 
+    def _handled(self, event: Event) -> bool:
+        """Deals with what nothing has to be waited for; whether it was that."""
+        if isinstance(event, RecipientNamed):
+            self._engine.answer(self._recipient(event))
+        elif isinstance(event, TransactionOpened):
+            self._engine.answer(self._opened(event))
+        elif isinstance(event, ContentArrived):
+            if self._intake is None or not self._intake.fits(len(event.data)):
+                return False
+            self._intake.keep(event.data)
+            if self._intake.header_octets > self._header_size:
+                self._engine.refuse_content(answers.HEADER_TOO_LONG)
+        elif self._intake is not None and self._intake.is_in_file:
+            return False
+        elif isinstance(event, ContentEnded):
+            self._content_ended(self._content_refusal())
+        elif isinstance(event, Greeted):
+            self._forget()
+            self._greeted(event)
+        elif isinstance(event, TransactionDropped):
+            self._forget()
+        else:
+            return False
+        return True
+
     async def _handle(self, event: Event) -> None:
+        """Deals with any event."""
         match event:
             case ContentArrived(data=data):
                 await self._content(data)
-            case RecipientNamed():
-                self._engine.answer(self._recipient(event))
-            case TransactionOpened():
-                self._engine.answer(self._opened(event))
             case ContentEnded():
-                await self._content_ended()
+                refusal = self._content_refusal()
+                if refusal is not None:
+                    await self._drop()
+                self._content_ended(refusal)
             case TransactionDropped():
                 await self._drop()
             case Greeted():
-                await self._greeted(event)
+                await self._drop()
+                self._greeted(event)
             case ReleaseAsked():
                 await self._release_asked(event)
             case TlsAsked():
@@ -293,8 +372,7 @@ class Session:
         self._services.announce(CommandRefused(self._principal, command, str(refusal)))
         return refusal
 
-    async def _greeted(self, event: Greeted) -> None:
-        await self._drop()
+    def _greeted(self, event: Greeted) -> None:
         self._greeting = event
         self._origin = self._origin_of(event)
         engine = self._engine
@@ -421,7 +499,8 @@ class Session:
                 self._engine.refuse_content(answers.HEADER_TOO_LONG)
                 await intake.drop()
 
-    async def _content_ended(self) -> None:
+    def _content_refusal(self) -> Reply | None:
+        """Why the message that has come whole is not taken; None: it is."""
         intake = self._intake
         assert intake is not None
         refusal = self._engine.refusal
@@ -429,18 +508,21 @@ class Session:
             refusal = answers.TOO_MANY_HOPS
         if refusal is None and intake.limiter is not None:
             refusal = intake.limiter.content(intake)
+        return refusal
+
+    def _content_ended(self, refusal: Reply | None) -> None:
+        intake = self._intake
+        self._forget()
         if refusal is not None:
-            await self._drop()
             self._engine.answer(self._refused("DATA", refusal))
             return
-        self._intake = None
+        assert intake is not None
         promise = self._engine.answer_later()
         task = asyncio.ensure_future(intake.accept())
         self._pending.add(task)
         leaving = tuple(self._leaving_by_itself)
         task.add_done_callback(lambda done: self._accepted(done, promise, intake, leaving))
-        if intake.waits_alone:
-            await self._all_safe()
+        self._waits_alone = intake.waits_alone
 
     def _accepted(
         self, done: asyncio.Future[None], promise: Promise, intake: Intake, leaving: tuple[DomainName, ...]
@@ -471,6 +553,10 @@ class Session:
                 intake.size,
             )
         )
+
+    def _forget(self) -> None:
+        """The transaction is over, and nothing of it has to be removed."""
+        self._intake = None
 
     async def _drop(self) -> None:
         intake, self._intake = self._intake, None

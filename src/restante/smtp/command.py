@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import TypeVar
 
 from restante.smtp import reply
@@ -113,7 +112,6 @@ def split_line(line: bytes) -> tuple[str, str]:
     return verb.upper(), argument.strip(" \t")
 
 
-@lru_cache(maxsize=1024)
 def parse_mail(argument: str) -> tuple[Mailbox | None, MailParameters]:
     """Reverse-path and parameters of `MAIL`. Raises CommandError."""
     path, given = _path_and_parameters(argument, "FROM:")
@@ -126,7 +124,6 @@ def parse_mail(argument: str) -> tuple[Mailbox | None, MailParameters]:
         raise CommandError(Reply(501, _one_line(error), "5.1.7")) from None
 
 
-@lru_cache(maxsize=1024)
 def parse_rcpt(argument: str, *, smtputf8: bool = False) -> tuple[Mailbox, RcptParameters]:
     """Forward-path and parameters of `RCPT`; `smtputf8` is what MAIL has said. Raises CommandError."""
     path, given = _path_and_parameters(argument, "TO:")

@@ -16,8 +16,8 @@ class Promise:
         self._times = times
         self.encoded: bytes | None = None
 
-    def settle(self, answer: Reply) -> None:
-        """Gives the reply."""
+    def settle(self, answer: Reply | bytes) -> None:
+        """Gives the reply, or what it is on the wire."""
         assert self.encoded is None, "settled twice"
         self.encoded = bytes(answer) * self._times
 
@@ -29,6 +29,9 @@ class Due(deque[bytes | Promise]):
 
     def take(self) -> bytes:
         """Gives away all up to the first promise that is not kept."""
+        if len(self) == 1 and isinstance(only := self[0], bytes):  # most often
+            self.clear()
+            return only
         due: list[bytes] = []
         while self:
             head = self[0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from restante.smtp.address import DomainName, Mailbox
 from restante.smtp.command import MailParameters, RcptParameters
 from restante.smtp.node import Node
@@ -84,8 +86,7 @@ class ContentEnded:
 # notices
 
 
-@dataclass(frozen=True, slots=True)
-class ContentArrived:
+class ContentArrived(msgspec.Struct, frozen=True, gc=False):
     """The next octets of the content, dots unstuffed."""
 
     data: bytes

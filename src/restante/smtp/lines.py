@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from restante.smtp.command import MAX_COMMAND_LINE
+from restante.smtp.command import MAX_COMMAND_LINE, split_line
 from restante.smtp.reply import BAD_LINE_END, LINE_TOO_LONG, Reply
+
+MOST_KNOWN = 1024
+_KEPT_VERBS = frozenset({"MAIL", "RCPT", "DATA", "RSET", "NOOP", "QUIT"})
+_known: dict[bytes, tuple[str, str]] = {}
+"""Lines that were good, with their CR LF, and what they say: most lines come a thousand times. None holds a secret."""
 
 
 class Unread:
@@ -27,7 +32,7 @@ class Unread:
 
     def receive(self, data: bytes) -> None:
         """Takes the next octets, cut anywhere."""
-        self.data = self.data[self.at :] + data  # mostly nothing is left: then this copies nothing
+        self.data = self.data[self.at :] + data if self.data else data
         self.at = 0
 
     def take(self, most: int) -> bytes:
@@ -39,6 +44,27 @@ class Unread:
     def forget(self) -> None:
         """Lets go of everything."""
         self.data, self.at = b"", 0
+
+    def next_command(self) -> tuple[str, str] | Reply | None:
+        """Verb and argument of the next line, or the refusal of one; None: more octets are needed.
+
+        Raises CommandError for a line that is text in no way.
+        """
+        at = self.at
+        end = self.data.find(b"\n", at) + 1
+        if end and not self._skipping and (known := _known.get(self.data[at:end])) is not None:
+            self.at = end
+            self.taken += 1
+            return known
+        line = self.next_line()
+        if not isinstance(line, bytes):
+            return line
+        command = split_line(line)
+        if command[0] in _KEPT_VERBS:
+            if len(_known) >= MOST_KNOWN:
+                _known.clear()
+            _known[line + b"\r\n"] = command
+        return command
 
     def next_line(self) -> bytes | Reply | None:
         """The next line without its CR LF, or the refusal of one; None: more octets are needed.

@@ -12,7 +12,7 @@ answered here, by the tables of smtp/services.py. Who may do what, time, and the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 
 from restante.smtp import reply
 from restante.smtp.command import (
@@ -25,7 +25,6 @@ from restante.smtp.command import (
     parse_mail,
     parse_rcpt,
     parse_response,
-    split_line,
 )
 from restante.smtp.due import Due, Promise
 from restante.smtp.events import (
@@ -129,11 +128,14 @@ class ServerEngine:
             self._exchange_decided(answer)
             return
         is_for_mail, self._is_for_mail = self._is_for_mail, False
-        if is_for_mail and not answer.is_positive:
+        is_positive = answer.code < 400
+        if is_for_mail and not is_positive:
             self._refuse(answer)
+        elif self._ended:
+            self._say(answer, self._times)
         else:
-            self._say(answer, self._times if self._ended else 1)
-        self._decided(positive=answer.is_positive)
+            self._due.append(bytes(answer))
+        self._decided(positive=is_positive)
 
     def answer_later(self) -> Promise:
         """Promises the answer to ContentEnded; the session goes on as the stage is the same after any answer."""
@@ -168,35 +170,41 @@ class ServerEngine:
         """The next question or notice, or None when more bytes are needed."""
         assert self._open is None, "answer() the last question first"
         unread = self._unread
-        while self._stage is not _TURNED:
-            if self._stage is _CONTENT:
+        while (stage := self._stage) is not _TURNED:
+            if stage is _CONTENT:
                 event = self._next_content()
                 if event is None and self._stage is _CONTENT:
                     break
-            else:
-                line = unread.next_line()
-                if line is None:
+            elif unread.at == len(unread.data):
+                break
+            elif stage is _AUTHENTICATING:
+                if (line := unread.next_line()) is None:
                     break
-                event = self._response(line) if self._stage is _AUTHENTICATING else self._command(line)
+                event = self._response(line)
+            else:
+                try:
+                    command = unread.next_command()
+                except CommandError as error:
+                    command = error.reply
+                if command is None:
+                    break
+                event = self._command(command)
             if event is not None:
                 return event
-        if unread.at == len(unread.data):  # let go of what was read
+        if unread.at and unread.at == len(unread.data):  # let go of what was read
             unread.forget()
         return None
 
     # lines
 
-    def _command(self, line: bytes | Reply) -> Event | None:
-        try:
-            if isinstance(line, Reply):  # to a line that is none
-                raise CommandError(line)  # noqa: TRY301
-            verb, argument = split_line(line)
-        except CommandError as error:
-            self._refuse(error.reply)
+    def _command(self, command: tuple[str, str] | Reply) -> Event | None:
+        if isinstance(command, Reply):  # to a line that is none
+            self._refuse(command)
             # It may have been a BDAT: what remains must not pass for the whole message.
             return self._drop() if self._stage in (Stage.ADDRESSED, Stage.CHUNKING) else None
+        verb, argument = command
+        handler, then = self._handlers.get((self._stage, verb), _UNKNOWN)
         try:
-            handler, then = self._handlers.get((self._stage, verb), _UNKNOWN)
             event = handler(self, argument)
         except CommandError as error:
             self._refuse(error.reply)
@@ -253,18 +261,19 @@ class ServerEngine:
 
     def mail(self, argument: str) -> Event:
         """MAIL."""
-        reverse_path, parameters = parse_mail(argument)
+        event = _transaction(argument)
+        parameters = event.parameters
         if parameters.size is not None and parameters.size > self.features.size:
             raise CommandError(reply.TOO_LARGE)
         if parameters.requiretls and not self.features.encrypted:
             raise CommandError(reply.REQUIRETLS_IN_CLEAR)
         self._smtputf8 = parameters.smtputf8
         self._binary = parameters.body is Body.BINARY
-        return TransactionOpened(reverse_path, parameters)
+        return event
 
     def rcpt(self, argument: str) -> Event:
         """RCPT."""
-        return RecipientNamed(*parse_rcpt(argument, smtputf8=self._smtputf8))
+        return _recipient(argument, self._smtputf8)
 
     def etrn(self, argument: str) -> Event:
         """ETRN."""
@@ -431,6 +440,16 @@ class ServerEngine:
         self._ended = True
         self._open = _READY
         return ContentEnded()
+
+
+@lru_cache(maxsize=1024)
+def _transaction(argument: str) -> TransactionOpened:
+    return TransactionOpened(*parse_mail(argument))
+
+
+@lru_cache(maxsize=1024)
+def _recipient(argument: str, smtputf8: bool) -> RecipientNamed:
+    return RecipientNamed(*parse_rcpt(argument, smtputf8=smtputf8))
 
 
 def _refuse(refusal: Reply, engine: ServerEngine, argument: str) -> None:  # noqa: ARG001 - a Handler, once it is partial
