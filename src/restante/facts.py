@@ -1,19 +1,20 @@
 """What happened, as values: rooms announce them, observe/ listens (one fact, many readers, the same words).
 
-Each is a frozen dataclass; its fields are what a log line shows. Times are wall seconds, durations seconds.
+Each is a frozen Struct, made in a tenth of a dataclass's time; its fields are what a log line shows. Times are wall
+seconds, durations seconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from restante.model import DomainName, IPAddress, ItemId, MessageId, Principal
 
 
-@dataclass(frozen=True, slots=True)
-class MessageAccepted:
+class MessageAccepted(Struct, frozen=True, gc=False):
     """A message is safe on disk and was answered 250."""
 
     message: MessageId
@@ -24,8 +25,7 @@ class MessageAccepted:
     octets: int
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionRefused:
+class ConnectionRefused(Struct, frozen=True, gc=False):
     """A connection was turned away at the door; so many were since this was last told."""
 
     address: IPAddress
@@ -33,8 +33,7 @@ class ConnectionRefused:
     times: int
 
 
-@dataclass(frozen=True, slots=True)
-class CommandRefused:
+class CommandRefused(Struct, frozen=True, gc=False):
     """A peer was told 4yz or 5yz."""
 
     principal: Principal
@@ -42,16 +41,14 @@ class CommandRefused:
     reply: str
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedIn:
+class LoggedIn(Struct, frozen=True, gc=False):
     """A peer has proven who it is (RFC 4954)."""
 
     principal: Principal
     mechanism: str
 
 
-@dataclass(frozen=True, slots=True)
-class LoginRefused:
+class LoginRefused(Struct, frozen=True, gc=False):
     """A login failed. `login` is who was claimed, as far as known; `why` is more than the peer was told."""
 
     principal: Principal
@@ -60,8 +57,7 @@ class LoginRefused:
     reply: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseDecided:
+class ReleaseDecided(Struct, frozen=True, gc=False):
     """Somebody asked for a release; `granted` are the domains (entries) that it covers, empty when not allowed."""
 
     principal: Principal
@@ -70,8 +66,7 @@ class ReleaseDecided:
     reply: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseStarted:
+class ReleaseStarted(Struct, frozen=True, gc=False):
     """A release began to carry items."""
 
     release: int
@@ -82,8 +77,7 @@ class ReleaseStarted:
     octets: int
 
 
-@dataclass(frozen=True, slots=True)
-class ItemDelivered:
+class ItemDelivered(Struct, frozen=True, gc=False):
     """The next hop took responsibility for some recipients of an item, or they are in their mailboxes."""
 
     item: ItemId
@@ -95,8 +89,7 @@ class ItemDelivered:
     reply: str
 
 
-@dataclass(frozen=True, slots=True)
-class ItemDeferred:
+class ItemDeferred(Struct, frozen=True, gc=False):
     """Some recipients of an item were not taken now; they wait."""
 
     item: ItemId
@@ -107,8 +100,7 @@ class ItemDeferred:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ItemFailed:
+class ItemFailed(Struct, frozen=True, gc=False):
     """Some recipients of an item were refused for good; a DSN was spooled, unless none may be sent."""
 
     item: ItemId
@@ -120,8 +112,7 @@ class ItemFailed:
     dsn: MessageId | None
 
 
-@dataclass(frozen=True, slots=True)
-class ItemExpired:
+class ItemExpired(Struct, frozen=True, gc=False):
     """An item has waited too long and is gone; `dsn` went to its sender, unless none may be sent."""
 
     item: ItemId
@@ -134,8 +125,7 @@ class ItemExpired:
     dsn: MessageId | None
 
 
-@dataclass(frozen=True, slots=True)
-class ItemLate:
+class ItemLate(Struct, frozen=True, gc=False):
     """The sender of an item was told, for some recipients, that it still waits."""
 
     item: ItemId
@@ -146,8 +136,7 @@ class ItemLate:
     dsn: MessageId
 
 
-@dataclass(frozen=True, slots=True)
-class NoticeWithheld:
+class NoticeWithheld(Struct, frozen=True, gc=False):
     """Mail was taken for some recipients, and its sender, who wanted to know, gets no more notices this hour."""
 
     item: ItemId
@@ -156,8 +145,7 @@ class NoticeWithheld:
     recipients: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseEnded:
+class ReleaseEnded(Struct, frozen=True, gc=False):
     """A release is over. `left` still wait; `error` is empty when all were offered."""
 
     release: int
@@ -173,8 +161,7 @@ class ReleaseEnded:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class CallStarted:
+class CallStarted(Struct, frozen=True, gc=False):
     """A site's contact with an office began."""
 
     call: str
@@ -182,8 +169,7 @@ class CallStarted:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class CallEnded:
+class CallEnded(Struct, frozen=True, gc=False):
     """A contact is over; `sent` and `received` are messages, octets beside them."""
 
     call: str
@@ -198,8 +184,7 @@ class CallEnded:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class HookEnded:
+class HookEnded(Struct, frozen=True, gc=False):
     """A before or after hook ran; `error` is empty when its exit status was 0."""
 
     call: str
@@ -209,26 +194,23 @@ class HookEnded:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigurationReloaded:
+class ConfigurationReloaded(Struct, frozen=True, gc=False):
     """The configuration was read again; `problems` is empty when it is in force."""
 
     file: str
     problems: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ItemChanged:
+class ItemChanged(Struct, frozen=True, gc=False):
     """An operator froze, thawed or removed an item; or a user over the API: `by` says who."""
 
     item: ItemId
     verb: str
-    domain: DomainName = DomainName("")  # noqa: RUF009 - a str
+    domain: DomainName = DomainName("")
     by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ItemReturned:
+class ItemReturned(Struct, frozen=True, gc=False):
     """An operator sent an item back, or a user (`by`); a DSN was spooled, unless none may be sent."""
 
     item: ItemId
@@ -240,8 +222,7 @@ class ItemReturned:
     by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ItemRedirected:
+class ItemRedirected(Struct, frozen=True, gc=False):
     """An operator, or a user (`by`), sent an item elsewhere: it waits for these recipients now, not for `before`."""
 
     item: ItemId
@@ -251,8 +232,7 @@ class ItemRedirected:
     by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ItemHeldBack:
+class ItemHeldBack(Struct, frozen=True, gc=False):
     """An item is too large for its domain's link: it was frozen as it came, and its recipients get a notice."""
 
     item: ItemId
@@ -261,30 +241,26 @@ class ItemHeldBack:
     notice: MessageId
 
 
-@dataclass(frozen=True, slots=True)
-class ContentDamaged:
+class ContentDamaged(Struct, frozen=True, gc=False):
     """Stored content does not have the hash it had; its items are quarantined."""
 
     message: MessageId
     items: tuple[ItemId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ItemDamaged:
+class ItemDamaged(Struct, frozen=True, gc=False):
     """An item's row is not as it was written; it is quarantined, and nothing is known of it but its id."""
 
     item: ItemId
 
 
-@dataclass(frozen=True, slots=True)
-class SpoolMended:
+class SpoolMended(Struct, frozen=True, gc=False):
     """At start indexes or counters did not match the items; they were made anew, and so many items quarantined."""
 
     damaged: int
 
 
-@dataclass(frozen=True, slots=True)
-class FilterJudged:
+class FilterJudged(Struct, frozen=True, gc=False):
     """The mail filter gave its verdict on a message; `remark` is what it says of it."""
 
     message: MessageId
@@ -293,24 +269,21 @@ class FilterJudged:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class FilterPassedOver:
+class FilterPassedOver(Struct, frozen=True, gc=False):
     """A message is longer than what the mail filter is shown, and was taken unseen."""
 
     message: MessageId
     octets: int
 
 
-@dataclass(frozen=True, slots=True)
-class FilterFailed:
+class FilterFailed(Struct, frozen=True, gc=False):
     """The mail filter gave no verdict; so many messages were answered 451 since this was last told."""
 
     reason: str
     times: int
 
 
-@dataclass(frozen=True, slots=True)
-class RecipientsSent:
+class RecipientsSent(Struct, frozen=True, gc=False):
     """A site has sent the list of a domain's recipients, over the API."""
 
     principal: Principal
@@ -318,8 +291,7 @@ class RecipientsSent:
     recipients: int
 
 
-@dataclass(frozen=True, slots=True)
-class RecipientsTold:
+class RecipientsTold(Struct, frozen=True, gc=False):
     """A call has told its office who exists in a domain here; `error` is empty when that was taken."""
 
     call: str
@@ -340,8 +312,7 @@ class AlarmKind(StrEnum):
     CERTIFICATE = "certificate-expires"
 
 
-@dataclass(frozen=True, slots=True)
-class AlarmRaised:
+class AlarmRaised(Struct, frozen=True, gc=False):
     """Something is not as it should be; told once, until it is over. `subject` is what it is about, `text` says it."""
 
     alarm: AlarmKind
@@ -349,8 +320,7 @@ class AlarmRaised:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class AlarmCleared:
+class AlarmCleared(Struct, frozen=True, gc=False):
     """It is as it should be again."""
 
     alarm: AlarmKind
@@ -358,8 +328,7 @@ class AlarmCleared:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class AlarmsTold:
+class AlarmsTold(Struct, frozen=True, gc=False):
     """Alarms, or that they are over, went out by `webhook` or `mail`; `error` is empty when they were taken."""
 
     way: str

@@ -76,4 +76,4 @@ def test_what_was_not_stored_may_come_again(error: Exception, status: str) -> No
 
 def test_a_message_is_told_its_id() -> None:
     """By which people find it again."""
-    assert str(answers.accepted(MessageId(1))) == "250 2.0.0 OK queued as 00000000001"
+    assert answers.accepted(MessageId(1)) == b"250 2.0.0 OK queued as 00000000001\r\n"

@@ -14,7 +14,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TextIO
 
@@ -74,21 +74,16 @@ class LineBuffer:
 def as_text(event: Mapping[str, object]) -> str:
     """A line of text. An `exception` follows on lines of its own, indented, which no log line is."""
     fields = "".join([f" {key}={_value(value)}" for key, value in event.items() if key not in _WORDS])
-    line = f"{_stamp(int(time.time()))} {event['level']} {escape(str(event['event']))}{fields}"
+    line = f"{stamp()} {event['level']} {escape(str(event['event']))}{fields}"
     trace = str(event.get("exception") or "")
     return "\n  ".join([line, *map(escape, trace.splitlines())]) if trace else line
-
-
-def fact_as_text(head: str, fields: Iterable[tuple[str, object]]) -> str:
-    """The same line for a fact, whose level and event are `head`; there may be ten thousand a second."""
-    return f"{_stamp(int(time.time()))} {head}" + "".join([f" {key}={_value(value)}" for key, value in fields])
 
 
 def as_json(event: Mapping[str, object]) -> str:
     """The same as one JSON object on a line."""
     fields = {key: value for key, value in event.items() if key not in _WORDS}
     words = {key: event[key] for key in _WORDS if key in event}
-    line = {"time": _stamp(int(time.time())), **words, **fields}
+    line = {"time": stamp(), **words, **fields}
     try:
         return msgspec.json.encode(line, enc_hook=str).decode()
     except UnicodeEncodeError:  # lone surrogates, from a file's name
@@ -107,11 +102,12 @@ def _value(value: object) -> str:
         return str(value)
     if type(value) is float:
         return f"{value:.3f}"
-    return _text(",".join(map(str, value)) if isinstance(value, tuple | list) else str(value))
+    return plain(",".join(map(str, value)) if isinstance(value, tuple | list) else str(value))
 
 
 @lru_cache(maxsize=4096)
-def _text(text: str) -> str:
+def plain(text: str) -> str:
+    """A value as a line of text has it: as it is, or in quotes."""
     return text if text and not _ODD.search(text) else _quoted(text)
 
 
@@ -122,6 +118,11 @@ def _quoted(text: str) -> str:
 
 def _escaped(character: str) -> str:
     return ascii(character)[1:-1]
+
+
+def stamp() -> str:
+    """The time, as each line begins with it."""
+    return _stamp(int(time.time()))
 
 
 @lru_cache(maxsize=4)

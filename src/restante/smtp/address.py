@@ -101,7 +101,7 @@ class Mailbox:
 
     def __str__(self) -> str:
         local = self.local
-        if not _DOT_ATOM.fullmatch(local):
+        if not (local.isalnum() or _DOT_ATOM.fullmatch(local)):  # the first takes a tenth of the second's time
             local = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
         return f"{local}@{self.domain}" if self.domain else local
 
@@ -145,4 +145,4 @@ def _inside(path: str) -> Mailbox:
 
 def write_path(mailbox: Mailbox | None) -> str:
     """A path as it goes into a command; None is `<>`."""
-    return "<>" if mailbox is None else f"<{mailbox}>"
+    return "<>" if mailbox is None else f"<{mailbox!s}>"

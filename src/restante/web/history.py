@@ -6,7 +6,7 @@ Its own, and those of the releases that carried it. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import get_args
 
 from restante.facts import Fact, ReleaseEnded, ReleaseStarted
@@ -16,7 +16,8 @@ from restante.web.feed import is_seen, words_for
 _OF_ITEMS = ("item", "items")
 _OF_MESSAGES = ("message", "dsn", "notice")
 _NAMES: Mapping[type, tuple[str, ...]] = {
-    kind: tuple(one.name for one in fields(kind) if one.name in (*_OF_ITEMS, *_OF_MESSAGES)) for kind in get_args(Fact)
+    kind: tuple(name for name in kind.__struct_fields__ if name in (*_OF_ITEMS, *_OF_MESSAGES))
+    for kind in get_args(Fact)
 }
 """By which fields a kind of fact names messages and items."""
 
