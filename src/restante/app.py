@@ -411,7 +411,7 @@ class App:
                     await gone[kept_addresses[listen.address]].close_door()
                 door = Listener(
                     listen.address,
-                    partial(self._session, listen),
+                    partial(self._session, listen, self._services(listen, settings)),
                     self._door,
                     proxies=Networks(listen.proxy_from),
                     announce=self._facts.announce,
@@ -426,16 +426,18 @@ class App:
         for listen, door in gone.items():
             await door.close_door()
             del self._listeners[listen]
+        for listen, door in self._listeners.items():
+            door.handler = partial(self._session, listen, self._services(listen, settings))
         self._listeners |= opened
 
-    async def _session(self, listen: Listen, stream: AsyncioStream, guest: Guest) -> None:
+    async def _session(self, listen: Listen, services: Services, stream: AsyncioStream, guest: Guest) -> None:
         if listen.tls == "implicit":
             guest.waiting_since = self._clock.monotonic()
             try:
                 await stream.begin_tls(self._tls_context())
             except (StreamClosed, StreamTimeout):
                 return
-        session = Session(stream, self._services(listen), guest)
+        session = Session(stream, services, guest)
         self._sessions[session] = stream
         try:
             await session.run()
@@ -443,19 +445,20 @@ class App:
             del self._sessions[session]
             self._octets_of_ended += stream.received
 
-    def _services(self, listen: Listen) -> Services:
+    def _services(self, listen: Listen, settings: Settings) -> Services:
+        """What all sessions of one listener have, made once: it takes longer than to greet."""
         assert self._spool is not None
         assert self._releases is not None
         return Services(
-            hostname=self._settings.hostname,
+            hostname=settings.hostname,
             spool=self._spool,
             directory=lambda: self._directory,
             ask=self._releases.ask_in_turns,
             arrived=self._releases.arrived,
             announce=self._facts.announce,
             clock=self._clock,
-            limits=self._limits(),
-            tls=self._tls_context if listen.tls == "starttls" else _no_tls,
+            limits=_limits(settings),
+            tls=self._tls_context if listen.tls == "starttls" else None,
             service=Service(listen.service),
             logins=self._logins,
             tls_first=listen.require_tls,
@@ -478,22 +481,11 @@ class App:
             arrived=self._releases.arrived,
             announce=announce,
             clock=self._clock,
-            limits=self._limits(),
+            limits=_limits(self._settings),
             tls=self._tls_context,
             service=Service.TURNED,
         )
         return Session(stream, services)
-
-    def _limits(self) -> Limits:
-        limits = self._settings.limits
-        return Limits(
-            limits.message_size,
-            limits.recipients,
-            limits.command_timeout,
-            limits.hops,
-            limits.min_rate,
-            limits.header_size,
-        )
 
     def _octets_in(self) -> int:
         return self._octets_of_ended + sum(stream.received for stream in self._sessions.values())
@@ -581,8 +573,16 @@ def _note(text: str) -> None:
     log.say("note", text=text)
 
 
-def _no_tls() -> None:
-    """STARTTLS is not offered."""
+def _limits(settings: Settings) -> Limits:
+    limits = settings.limits
+    return Limits(
+        limits.message_size,
+        limits.recipients,
+        limits.command_timeout,
+        limits.hops,
+        limits.min_rate,
+        limits.header_size,
+    )
 
 
 def _allow_many_files() -> None:

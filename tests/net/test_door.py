@@ -38,6 +38,16 @@ def let_in(door: Door, text: str, now: float = 0.0, **more: int) -> Guest:
     return guest
 
 
+def test_who_has_left_is_not_sent_away() -> None:
+    """So that what ended is not kept alive by what was to end it, until a collection of garbage."""
+    guest = let_in(Door(Rules()), "192.0.2.1")
+    sent: list[str] = []
+    guest.send_away = lambda: sent.append("away")
+    guest.leave()
+    guest.send_away()
+    assert not sent
+
+
 def test_one_address_has_so_many_connections() -> None:
     """Another one is not the worse for it, and when one leaves the next may come."""
     door = Door(Rules(per_address=2))

@@ -158,6 +158,10 @@ class Office:
     async def _ask(self, node: Node, principal: Principal) -> Answer:
         return self.answer(node, principal)
 
+    def _tls(self) -> ServerContext:
+        assert self.tls is not None
+        return self.tls
+
     def services(self) -> Services:
         """As app.py makes them."""
         return Services(
@@ -169,7 +173,7 @@ class Office:
             announce=self.facts.append,
             clock=self.clock,
             limits=self.limits,
-            tls=lambda: self.tls,
+            tls=None if self.tls is None else self._tls,
             service=self.service,
             logins=self.logins,
             tls_first=self.tls_first,

@@ -95,7 +95,7 @@ class Fetching:
             announce=announce,
             clock=self._clock,
             limits=Limits(),
-            tls=_no_tls,
+            tls=None,  # what protects the connection was agreed before it was turned round
             service=Service.TURNED,
         )
         return Session(stream, services)
@@ -108,7 +108,3 @@ async def _nobody(node: Node, principal: Principal) -> Answer:
 def _nothing(domain: DomainName) -> None:
     """What has come was handed on already."""
     del domain
-
-
-def _no_tls() -> None:
-    """STARTTLS is not offered: what protects the connection was agreed before it was turned round."""

@@ -14,12 +14,14 @@ import os
 import socket
 import struct
 from collections.abc import Callable
-from typing import Protocol, cast
+from functools import lru_cache
+from typing import cast
 from weakref import WeakKeyDictionary
 
 from restante.net.congestion import INFO_OCTETS, LOOK_SECONDS, Congestion, Sent
 from restante.net.stream import InjectedBytes, StreamClosed, StreamTimeout, Take, TlsContext, TlsLayer, TlsSession
 from restante.net.tls_transport import TlsTransport
+from restante.net.tuning import tune
 from restante.smtp.node import IPAddress
 
 READ_AHEAD = 256 * 1024
@@ -28,7 +30,9 @@ WRITE_AT_ONCE = 64 * 1024
 LAST_WORDS = 64 * 1024
 HANDSHAKE_SECONDS = 60.0
 CLOSE_SECONDS = 5.0
-NOWHERE = (ipaddress.ip_address("0.0.0.0"), 0)  # noqa: S104 - a peer without an address, as in a test
+End = tuple[IPAddress, int]
+"""Address and port of one end of a connection."""
+NOWHERE: End = (ipaddress.ip_address("0.0.0.0"), 0)  # noqa: S104 - a peer without an address, as in a test
 
 
 class _Outbox:
@@ -58,7 +62,10 @@ _outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Outbox] = WeakKeyDictio
 class AsyncioStream(asyncio.Protocol):
     """One connection. Made by a listener's or dial()'s protocol factory; `opened` is called with it once it stands."""
 
-    def __init__(self, opened: Callable[[AsyncioStream], None] | None = None) -> None:
+    def __init__(
+        self, opened: Callable[[AsyncioStream], None] | None = None, ends: tuple[End, End] | None = None
+    ) -> None:
+        """`ends`: the peer's and ours, of a connection that is tuned already, where whoever took it knows them."""
         self._loop = asyncio.get_running_loop()
         outbox = _outboxes.get(self._loop)
         if outbox is None:
@@ -83,7 +90,8 @@ class AsyncioStream(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._tls: TlsSession | None = None
-        self._peer = self._local = NOWHERE
+        self._is_known = ends is not None
+        self._peer, self._local = (NOWHERE, NOWHERE) if ends is None else ends
         self._congestion = Congestion()
         self._look_at = self._loop.time() + LOOK_SECONDS
         self.received = 0
@@ -95,12 +103,16 @@ class AsyncioStream(asyncio.Protocol):
         """Takes the transport that now stands."""
         plain = self._transport = cast("asyncio.Transport", transport)
         plain.set_write_buffer_limits(high=WRITE_AHEAD)
+        if not self._is_known:
+            self._look_at_ends(plain)
+        if self._opened is not None:
+            self._opened(self)
+
+    def _look_at_ends(self, transport: asyncio.Transport) -> None:
         self._peer = address_of(transport.get_extra_info("peername"))
         self._local = address_of(transport.get_extra_info("sockname"))
         if self._peer is not NOWHERE:
-            _tune(transport.get_extra_info("socket"))
-        if self._opened is not None:
-            self._opened(self)
+            tune(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         """Gives it to who takes it at once; else keeps it, and wakes the reader."""
@@ -353,6 +365,8 @@ class AsyncioStream(asyncio.Protocol):
         """Sends what is queued, for a short while, and closes."""
         if self._transport is not None and not self._gone:
             self.end()
+            if not isinstance(self._transport, TlsTransport) and not self._transport.get_write_buffer_size():
+                return  # the system has all of it, and the loop closes at its next turn: no timer is needed
             try:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await asyncio.shield(self._closed)
@@ -392,41 +406,18 @@ class AsyncioStream(asyncio.Protocol):
         self._reader.set_exception(StreamTimeout("the peer was silent for too long"))
 
 
-def address_of(name: object) -> tuple[IPAddress, int]:
+def address_of(name: object) -> End:
     """A socket's own way to write an address, and port; NOWHERE for what has none. A mapped one is IPv4."""
     if isinstance(name, tuple) and len(name) >= 2:
-        address = ipaddress.ip_address(str(name[0]).partition("%")[0])
-        mapped = getattr(address, "ipv4_mapped", None)
-        return mapped or address, int(name[1])
+        return _parsed(str(name[0])), int(name[1])
     return NOWHERE
 
 
-class _HasOptions(Protocol):
-    def setsockopt(self, level: int, option: int, value: int | bytes, /) -> None: ...
-
-
-def _tune(sock: _HasOptions, *, dead_after: float = 60.0) -> None:
-    """Socket options for a far and thin link; what this kernel lacks is left out.
-
-    BBR does not slow down for the loss of single packets; little unsent is buffered in the kernel, so that what runs
-    ahead is ours to bound; a link that is dead is noticed after `dead_after` seconds, inside the window, and after
-    twice as many where we wait for the peer and send nothing.
-    """
-    options: list[tuple[int, int, int | bytes]] = [
-        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-        (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPIDLE", -1), int(dead_after)),
-        (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPINTVL", -1), max(1, int(dead_after / 3))),
-        (socket.IPPROTO_TCP, getattr(socket, "TCP_CONGESTION", -1), b"bbr"),
-        (socket.IPPROTO_TCP, getattr(socket, "TCP_NOTSENT_LOWAT", -1), 128 * 1024),
-        (socket.IPPROTO_TCP, getattr(socket, "TCP_USER_TIMEOUT", -1), int(dead_after * 1000)),
-    ]
-    for level, option, value in options:
-        if option >= 0:
-            try:
-                sock.setsockopt(level, option, value)
-            except OSError:
-                continue
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> IPAddress:
+    """Kept, for it takes 3 us, and each connection has two."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 async def memory_pair() -> tuple[AsyncioStream, AsyncioStream]:

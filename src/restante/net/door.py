@@ -94,6 +94,7 @@ class Guest:
 
     def leave(self) -> None:
         """It is gone, and its place is free. May be called twice."""
+        self.send_away = _nothing  # what has ended is not kept by what it ended with
         if self._door is not None:
             self._door.leave(self)
 
@@ -125,11 +126,23 @@ class Door:
     def __len__(self) -> int:
         return len(self._guests)
 
+    @property
+    def rules(self) -> Rules:
+        """What is held to now."""
+        return self._rules
+
+    @rules.setter
+    def rules(self, rules: Rules) -> None:
+        self._rules = rules
+        # reckoned once, not for each who comes; the first is for strangers, the second for sites
+        self._most = rules.for_strangers, rules.connections
+        self._first_kept = rules.first_kept(is_site=False), rules.first_kept(is_site=True)
+
     def admit(self, address: IPAddress, now: float, *, descriptor: int = 0, is_local: bool = False) -> Guest | Refused:
         """Lets somebody in, or not. `descriptor` is the connection's own; `is_local`: it comes from this very host."""
         network = network_of(address)
-        is_own = is_local or address in self.rules.own
-        is_site = address in self.rules.sites
+        is_own = is_local or address in self._rules.own
+        is_site = address in self._rules.sites
         self._descriptor = descriptor
         refusal = None if is_own else self._too_many(network, now)
         if refusal is None and not self._has_room(is_site=is_site or network in self._proven):
@@ -143,9 +156,9 @@ class Door:
 
     def _too_many(self, network: bytes, now: float) -> Reply | None:
         """What a network is told that has too many connections, or begins them too fast; None when it does not."""
-        if self._unproven.get(network, 0) >= self.rules.per_address:
+        if self._unproven.get(network, 0) >= self._rules.per_address:
             return TOO_MANY_FROM_YOU
-        each = 1 / self.rules.rate
+        each = 1 / self._rules.rate
         paid_until = max(now, self._paid_until.pop(network, now)) + each
         is_too_fast = paid_until - now > BURST_SECONDS + each / 2
         self._paid_until[network] = paid_until - each if is_too_fast else paid_until
@@ -161,9 +174,7 @@ class Door:
             del self._paid_until[first]
 
     def _has_room(self, *, is_site: bool) -> bool:
-        rules = self.rules
-        most = rules.connections if is_site else rules.for_strangers
-        return len(self._guests) < most and self._descriptor < rules.first_kept(is_site=is_site)
+        return len(self._guests) < self._most[is_site] and self._descriptor < self._first_kept[is_site]
 
     def _refused(self, reply: Reply, now: float) -> Refused:
         self._untold += 1
@@ -175,8 +186,7 @@ class Door:
 
     def overdue(self, now: float) -> list[Guest]:
         """Strangers who have kept us waiting for longer than there is room for; asked for at each arrival."""
-        rules = self.rules
-        fullness = max(len(self._guests) / rules.for_strangers, self._descriptor / rules.first_kept(is_site=False))
+        fullness = max(len(self._guests) / self._most[0], self._descriptor / self._first_kept[0])
         if fullness < BUSY or now < self._look_at:
             return []
         self._look_at = now + LOOK_SECONDS

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from restante.errors import RestanteError
 from restante.facts import Announce, ConnectionRefused
 from restante.model import HostPort
-from restante.net.asyncio_stream import AsyncioStream, address_of
+from restante.net.asyncio_stream import AsyncioStream, End, address_of
 from restante.net.door import Door, Guest
 from restante.net.networks import NOWHERE, Networks
 from restante.net.proxy import MOST_OCTETS, BadProxyHeader, Header, HeaderReader
+from restante.net.tuning import tune
 from restante.smtp.node import IPAddress
 from restante.smtp.reply import IDLE_TOO_LONG
 
@@ -47,6 +48,8 @@ class _Session:
     """A connection: a socket that is ours until its stream has it."""
 
     connection: socket.socket
+    peer: End
+    local: End
     guest: Guest | None = None
     stream: AsyncioStream | None = None
     is_leaving: bool = False
@@ -80,7 +83,9 @@ class Listener:
         announce: Announce = lambda _: None,
     ) -> None:
         self.address = address
-        self._handler = handler
+        self._loop = asyncio.get_running_loop()
+        self.handler = handler
+        """Serves those who come from now on; may be replaced."""
         self._door = door
         self._proxies = proxies
         self._announce = announce
@@ -111,7 +116,7 @@ class Listener:
 
     def _watch(self, sock: socket.socket) -> None:
         self._pauses.pop(sock, None)
-        asyncio.get_running_loop().add_reader(sock, self._accept, sock)
+        self._loop.add_reader(sock, self._accept, sock)
 
     def _accept(self, sock: socket.socket) -> None:
         """Takes what waits in the system's queue."""
@@ -120,21 +125,18 @@ class Listener:
                 connection, name = sock.accept()
             except OSError as error:
                 if error.errno in SCARCE:
-                    loop = asyncio.get_running_loop()
-                    loop.remove_reader(sock)
-                    self._pauses[sock] = loop.call_later(PAUSE_SECONDS, self._watch, sock)
+                    self._loop.remove_reader(sock)
+                    self._pauses[sock] = self._loop.call_later(PAUSE_SECONDS, self._watch, sock)
                 return  # nothing waits, or it went away meanwhile
             connection.setblocking(False)
-            self._arrived(connection, address_of(name)[0])
+            self._arrived(_Session(connection, address_of(name), address_of(connection.getsockname())))
 
-    def _arrived(self, connection: socket.socket, address: IPAddress) -> None:
-        session = _Session(connection)
+    def _arrived(self, session: _Session) -> None:
+        address = session.peer[0]
         if address in self._proxies:
-            self._begin(session, self._serve_proxied(session, address))
-            return
-        is_local = address == address_of(connection.getsockname())[0]
-        if self._admit(session, address, is_local=is_local):
-            self._begin(session, self._serve(session, Header()))
+            self._begin(session, self._serve_proxied(session))
+        elif self._admit(session, address, is_local=address == session.local[0]):
+            self._begin(session, self._serve(session))
 
     def _admit(self, session: _Session, address: IPAddress, *, is_local: bool = False) -> bool:
         """Whether it is let in. Else it is told why not, and closed."""
@@ -154,11 +156,12 @@ class Listener:
         return False
 
     def _begin(self, session: _Session, serving: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(serving)
+        task = self._loop.create_task(serving)
         self._sessions[task] = session
         task.add_done_callback(self._ended)
 
-    async def _serve_proxied(self, session: _Session, proxy: IPAddress) -> None:
+    async def _serve_proxied(self, session: _Session) -> None:
+        proxy = session.peer[0]
         try:
             async with asyncio.timeout(PROXY_SECONDS):
                 header = await _read_header(session.connection)
@@ -166,18 +169,18 @@ class Listener:
             reason = str(error) or f"no PROXY header came in {PROXY_SECONDS:.0f} s"
             self._announce(ConnectionRefused(proxy, reason, 1))
             return
-        if self._admit(session, proxy if header.source is None else header.source[0]):
-            await self._serve(session, header)
-
-    async def _serve(self, session: _Session, header: Header) -> None:
-        guest = session.guest
-        assert guest is not None, "it was not let in"
-        _, stream = await asyncio.get_running_loop().connect_accepted_socket(AsyncioStream, session.connection)
-        session.stream = stream
         if header.source is not None and header.destination is not None:
-            stream.present_as(header.source, header.destination)
+            session.peer, session.local = header.source, header.destination
+        if self._admit(session, session.peer[0]):
+            await self._serve(session)
+
+    async def _serve(self, session: _Session) -> None:
+        assert session.guest is not None, "it was not let in"
+        stream = AsyncioStream(ends=(session.peer, session.local))
+        await self._loop.connect_accepted_socket(lambda: stream, session.connection)
+        session.stream = stream
         try:
-            await self._handler(stream, guest)
+            await self.handler(stream, session.guest)
         finally:
             await stream.close()
 
@@ -188,12 +191,12 @@ class Listener:
         if session.guest is not None:
             session.guest.leave()
         if not task.cancelled() and (error := task.exception()) is not None:
-            asyncio.get_running_loop().call_exception_handler({"message": "a session failed", "exception": error})
+            self._loop.call_exception_handler({"message": "a session failed", "exception": error})
 
     async def close_door(self) -> None:
         """Takes no further connection; those that are open go on."""
         for sock in self._sockets:
-            asyncio.get_running_loop().remove_reader(sock)
+            self._loop.remove_reader(sock)
             sock.close()
         for pause in self._pauses.values():
             pause.cancel()
@@ -222,6 +225,7 @@ async def _listening(address: HostPort) -> list[socket.socket]:
         for family, _, _, _, name in dict.fromkeys(found):
             sockets.append(socket.create_server(name, family=family, backlog=BACKLOG))
             sockets[-1].setblocking(False)
+            tune(sockets[-1])  # its connections are as it is: that spares each seven calls
     except OSError:
         for sock in sockets:
             sock.close()

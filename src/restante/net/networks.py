@@ -30,6 +30,8 @@ class Networks:
             self._starts.setdefault((network.version, shift), set()).add(int(network.network_address) >> shift)
 
     def __contains__(self, address: IPAddress) -> bool:
+        if not self._starts:  # most often, and each connection asks three times
+            return False
         number, version = int(address), address.version
         return any(number >> shift in starts for (of, shift), starts in self._starts.items() if of == version)
 

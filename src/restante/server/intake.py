@@ -38,14 +38,14 @@ class Limiter(Protocol):
 class Origin:
     """Where a session's messages come from, as their Received fields tell it. `protocol` is ESMTP, ESMTPS, SMTP."""
 
-    __slots__ = ("_opening", "_opening_utf8", "name", "principal")
+    __slots__ = ("_hostname", "_opening", "_protocol", "name", "principal")
 
     def __init__(self, principal: Principal, name: str, protocol: str, hostname: str) -> None:
         self.principal = principal
         self.name = name
+        self._protocol = protocol
+        self._hostname = hostname
         self._opening = opening(name=name, principal=principal, hostname=hostname, protocol=protocol)
-        utf8 = protocol.replace("ESMTP", "UTF8SMTP").replace("LMTP", "UTF8LMTP")  # RFC 6531 §4.3
-        self._opening_utf8 = opening(name=name, principal=principal, hostname=hostname, protocol=utf8)
 
     def received(
         self,
@@ -57,7 +57,12 @@ class Origin:
         priority: int | None = None,
     ) -> bytes:
         """The Received field of one message, with its line end."""
-        return received(self._opening_utf8 if smtputf8 else self._opening, message, recipient, wall, priority)
+        return received(self._utf8() if smtputf8 else self._opening, message, recipient, wall, priority)
+
+    def _utf8(self) -> str:
+        """The opening for what is sent with SMTPUTF8, which few sessions need."""
+        protocol = self._protocol.replace("ESMTP", "UTF8SMTP").replace("LMTP", "UTF8LMTP")  # RFC 6531 §4.3
+        return opening(name=self.name, principal=self.principal, hostname=self._hostname, protocol=protocol)
 
 
 class Intake:

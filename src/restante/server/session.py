@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from restante.clock import Clock
 from restante.directory.entries import Directory, Held
@@ -92,8 +93,8 @@ class Services:
     announce: Announce
     clock: Clock
     limits: Limits
-    tls: Callable[[], ServerContext | None]
-    """The context for STARTTLS; None where the listener does not offer it."""
+    tls: Callable[[], ServerContext] | None
+    """Gives the context for STARTTLS at each; None where the listener does not offer it."""
     service: Service = Service.MX
     logins: Logins | None = None
     """Who may log in; None where nobody may."""
@@ -143,7 +144,7 @@ class Session:
             services.hostname,
             services.limits.message_size,
             services.service,
-            starttls=is_clear and services.tls() is not None,
+            starttls=is_clear and services.tls is not None,
             tls_first=is_clear and services.tls_first,
             auth=self._mechanisms(),
             encrypted=not is_clear,
@@ -376,9 +377,7 @@ class Session:
         self._greeting = event
         self._origin = self._origin_of(event)
         engine = self._engine
-        keywords = engine.features.keywords(authenticated=engine.authenticated) if event.verb != "HELO" else ()
-        lines = (self._services.hostname, *keywords)
-        self._engine.answer(Reply(250, lines[-1], more=lines[:-1]))
+        engine.answer(_welcome(engine.features, is_helo=event.verb == "HELO", authenticated=engine.authenticated))
 
     def _origin_of(self, greeting: Greeted) -> Origin:
         protocol = "SMTP"
@@ -407,8 +406,8 @@ class Session:
         self._engine.answer(reply.AUTHENTICATED)
 
     async def _start_tls(self) -> None:
+        assert self._services.tls is not None, "it was not offered"
         context = self._services.tls()
-        assert context is not None, "it was not offered"
         await self._all_safe()
         if self._engine.unread or self._stream.unread:  # looked at before the answer: behind it comes the handshake
             raise InjectedBytes("bytes were sent behind STARTTLS")
@@ -563,6 +562,14 @@ class Session:
         intake, self._intake = self._intake, None
         if intake is not None:
             await intake.drop()
+
+
+@lru_cache(maxsize=64)
+def _welcome(features: Features, *, is_helo: bool, authenticated: bool) -> Reply:
+    """The answer to a greeting; kept, for one listener has few."""
+    keywords = () if is_helo else features.keywords(authenticated=authenticated)
+    lines = (features.hostname, *keywords)
+    return Reply(250, lines[-1], more=lines[:-1])
 
 
 def _known(stream: Stream) -> Principal:
