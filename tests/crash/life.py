@@ -12,10 +12,13 @@ from tests.crash.past import History, Recorded
 
 from restante.model import DomainName, ItemId, ItemState, item_id, message_of
 from restante.spool.spool import INLINE_LIMIT, Settlement, Spool
+from restante.store.bodies import PIECE
 from restante.store.sqlite import open_spool
 
 C, D = DomainName("c.example"), DomainName("d.example")
 LARGE = octets(INLINE_LIMIT + 4011)
+STREAMED = octets(PIECE + 4011)
+"""Its first piece is in its file before it has ended."""
 
 
 async def opened(history: History, folder: Path) -> Spool:
@@ -52,7 +55,7 @@ async def run(history: History, folder: Path) -> None:
     hurt = await accept(history, spool, B, C, content=octets(3000, 3))
     async with history.trying(history.states([hurt, ItemId(hurt + 1)], ItemState.QUARANTINED)):
         await spool.quarantine(message_of(hurt))
-    again = await accept(history, spool, C, content=LARGE)
+    again = await accept(history, spool, C, content=STREAMED)
     await spool.close()
     spool = await opened(history, folder)
     await accept(history, spool, B, content=b"second life\r\n")

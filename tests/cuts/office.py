@@ -154,7 +154,7 @@ class OwnSite:
             announce=lambda _: None,
             clock=SystemClock(),
             limits=Limits(),
-            tls=lambda: context,
+            tls=None if context is None else lambda: context,
         )
         self._listener = Listener(HostPort("127.0.0.1", 0), self._serve, Door(Rules()))
 

@@ -13,40 +13,13 @@ from unittest.mock import patch
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.contract.engines import A, arrival, claimed, put
 
-from restante.model import ItemId, MessageId
 from restante.spool.spool import SpoolBroken, SpoolInUse, SpoolUnusable
 from restante.store.disk import Disk
-from restante.store.jobs import Accept, Change, Job, Outcome, Settle, Verb, Written
-from restante.store.process import Frames, ProcessWriter, write_frame
+from restante.store.process import ProcessWriter
 from restante.store.schema import DATABASE
 from restante.store.sqlite import SqliteSpool, open_spool, open_spool_apart
-
-WRITTEN = Written(MessageId(1), 3, b"digest", 1.5, -2, b"abc", [(A, b"{}")])
-JOBS: list[Job] = [
-    Accept(1, WRITTEN),
-    Settle(2, [Outcome(ItemId(3), None, "", 0.0), Outcome(ItemId(4), b"{}", "later", 2.5)], [WRITTEN]),
-    Change(3, Verb.QUARANTINE, [1]),
-]
-
-
-@given(st.lists(st.binary(max_size=300), max_size=8), st.integers(1, 64))
-def test_frames_come_out_as_they_went_in_however_they_are_cut(contents: list[bytes], step: int) -> None:
-    """Octets come as the kernel gives them."""
-    encoder = msgspec.msgpack.Encoder()
-    octets = b"".join(write_frame(encoder, content) for content in contents)
-    frames = Frames()
-    found = [frame for start in range(0, len(octets), step) for frame in frames.feed(octets[start : start + step])]
-    assert [msgspec.msgpack.decode(frame) for frame in found] == contents
-
-
-def test_jobs_cross_as_they_are() -> None:
-    """Each kind, with each of its fields."""
-    [frame] = Frames().feed(bytes(write_frame(msgspec.msgpack.Encoder(), JOBS)))
-    assert msgspec.msgpack.Decoder(list[Job]).decode(frame) == JOBS
 
 
 def _writer_of(spool: SqliteSpool) -> subprocess.Popen[bytes]:
@@ -149,7 +122,7 @@ async def test_a_writer_that_tells_nonsense_is_not_believed_any_more(tmp_path: P
     os.kill(_writer_of(spool).pid, signal.SIGSTOP)
     on_its_way = spool.accept(await arrival(spool))
     assert isinstance(spool._writer, ProcessWriter)
-    with patch.object(spool._writer, "_decode", msgspec.msgpack.Decoder(int).decode):
+    with patch.object(spool._writer._incoming, "_decode", msgspec.msgpack.Decoder(int).decode):
         os.kill(_writer_of(spool).pid, signal.SIGCONT)
         with pytest.raises(SpoolBroken, match="the process that writes has ended"):
             await on_its_way

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import sqlite3
 import stat
 import time
@@ -19,6 +20,7 @@ from tests.waiting import until
 from restante.model import ItemState, Order, Waiting, message_of
 from restante.spool.spool import (
     INLINE_LIMIT,
+    STREAMED_BEYOND,
     Arrival,
     ContentDamage,
     Filter,
@@ -35,6 +37,7 @@ from restante.store.schema import assert_safe
 from restante.store.sqlite import SqliteSpool, open_spool
 
 LARGE = octets(INLINE_LIMIT * 9 + 7)
+HUGE = octets(STREAMED_BEYOND + 7)
 
 
 def bodies(folder: Path) -> list[Path]:
@@ -192,19 +195,20 @@ async def test_a_flipped_bit_is_noticed_in_a_row(tmp_path: Path) -> None:
     await spool.close()
 
 
+@pytest.mark.parametrize("content", [LARGE, HUGE], ids=["whole", "in pieces"])
 @pytest.mark.parametrize("harm", ["flip", "cut", "longer", "gone", "link"])
-async def test_a_damaged_file_is_noticed_before_its_first_piece(tmp_path: Path, harm: str) -> None:
+async def test_a_damaged_file_is_noticed_before_its_first_piece(tmp_path: Path, harm: str, content: bytes) -> None:
     """Whatever happened to it."""
     spool = await open_spool(tmp_path)
-    await put(spool, content=LARGE)
+    await put(spool, content=content)
     (body,) = bodies(tmp_path)
     match harm:
         case "flip":
-            body.write_bytes(LARGE[:-1] + bytes([LARGE[-1] ^ 1]))
+            body.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         case "cut":
-            body.write_bytes(LARGE[:-1])
+            body.write_bytes(content[:-1])
         case "longer":
-            body.write_bytes(LARGE + b"x")
+            body.write_bytes(content + b"x")
         case "gone":
             body.unlink()
         case "link":
@@ -340,18 +344,35 @@ async def test_a_message_of_50_mb_passes_with_flat_memory(tmp_path: Path) -> Non
 async def test_a_content_that_is_not_read_to_its_end_leaves_no_file_open(tmp_path: Path) -> None:
     """Closed unread, left after a piece, or forgotten."""
     spool = await open_spool(tmp_path)
-    await put(spool, content=LARGE)
+    await put(spool, content=HUGE)
     (item,) = await spool.claim([A], Order.PRIORITY, 1, 1)
     before = open_files()
     content = await spool.content(item)
-    await content.aclose()  # type: ignore[union-attr] # it is in a file
-    async for piece in await spool.content(item):  # type: ignore[union-attr] # it is in a file
-        assert piece == LARGE[: len(piece)]
+    await content.aclose()  # type: ignore[union-attr] # it is in pieces
+    async for piece in await spool.content(item):  # type: ignore[union-attr] # it is in pieces
+        assert piece == HUGE[: len(piece)]
         break
     await spool.content(item)
-    assert await whole(await spool.content(item)) == LARGE
+    assert await whole(await spool.content(item)) == HUGE
     del content
     assert open_files() == before
+    await spool.close()
+
+
+@pytest.mark.parametrize("said", [None, 1000])
+async def test_what_is_in_no_memory_is_read_by_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: int | None
+) -> None:
+    """All of it, and as much of it as there is; a read that finds less than a piece is gone on with."""
+    spool = await open_spool(tmp_path)
+    await put(spool, content=HUGE)
+    (item,) = await spool.claim([A], Order.PRIORITY, 1, 1)
+
+    def read_now(_: Disk, descriptor: int, offset: int, room: bytearray) -> int | None:
+        return None if said is None or offset % 3 else os.preadv(descriptor, [memoryview(room)[:said]], offset)
+
+    monkeypatch.setattr(Disk, "read_now", read_now)
+    assert await whole(await spool.content(item)) == HUGE
     await spool.close()
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 _END = b"\r\n.\r\n"
 _DOT = b"\r\n."
+_BEFORE = b"\r\n"
+"""As if a line had just ended: the first may begin with a dot, or be the end."""
 
 
 class LineEnds:
@@ -29,7 +31,7 @@ class LineEnds:
         self._after_cr = data.endswith(b"\r")
         if self._after_cr:
             data = data[:-1]
-        alone = data.replace(b"\r\n", b"")  # one pass; what is left has none of the three, so looking for them is quick
+        alone = data.replace(b"\r\n", b"  ")  # in place, for it is as long; then looking for the three is quick
         if b"\n" in alone or b"\r" in alone or b"\0" in alone:
             self._broken = True
 
@@ -50,7 +52,7 @@ class DataDecoder:
     __slots__ = ("_first", "_held", "ended")
 
     def __init__(self) -> None:
-        self._held = b"\r\n"  # as if a line had just ended: the first may begin with a dot, or be the end
+        self._held = _BEFORE
         self._first = True
         self.ended = False
 
@@ -60,7 +62,12 @@ class DataDecoder:
         All of it is used, unless the end of DATA is in it: then `ended` is set, and what stands behind is left.
         """
         assert not self.ended
-        data = self._held + unread[start:]
+        data = unread[start:] if start else unread
+        if self._held is _BEFORE and data and not data.startswith(b"."):  # most often: nothing is put before it
+            self._first = False
+            self._held = b""
+        if self._held:
+            data = self._held + data
         dot = data.find(_DOT)  # one search finds the end, what is to be unstuffed, or most often neither
         end = data.find(_END, dot) if dot >= 0 else -1
         if end >= 0:

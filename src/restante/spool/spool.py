@@ -23,6 +23,9 @@ from restante.spool.histogram import Histogram
 INLINE_LIMIT = 64 * 1024
 """Octets of content up to which it is handed over whole; larger content is streamed to a file of its own."""
 
+STREAMED_BEYOND = 1024 * 1024
+"""Octets of content up to which it is given out whole; larger content comes in pieces."""
+
 NOT_FROZEN: Mapping[DomainName, str] = MappingProxyType({})
 
 
@@ -252,7 +255,7 @@ class Spool(Inbox, Protocol):
         ...
 
     async def content(self, item: Item) -> bytes | AsyncIterator[bytes]:
-        """The octets as they were accepted: whole up to INLINE_LIMIT, in pieces above. Raises ContentDamage.
+        """The octets as they were accepted: whole up to STREAMED_BEYOND, in pieces above. Raises ContentDamage.
 
         Pieces are checked as a whole before the first is given.
         """

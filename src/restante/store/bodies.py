@@ -3,7 +3,8 @@
 A file is written, synced, and its folder synced; only then comes its row. So a file with a row is whole, and one
 without is what a crash has left, or a peer that hung up: sweep() removes it at start. No name is ever changed: a rename
 behind the sync would cost the file system a second journal commit. Everything here blocks and runs in threads;
-ContentFile and Pieces are the event loop's side, with one piece in memory at a time.
+ContentFile and Pieces are the event loop's side, with one piece in memory at a time. A content that ends before its
+first piece is full goes to the writer whole, which makes its file (filing.py): so the loop has its interpreter alone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import ParamSpec
 
 from restante.model import IdError, MessageId, parse_id, write_message_id
-from restante.spool.spool import ContentDamage
+from restante.spool.spool import STREAMED_BEYOND, ContentDamage
 from restante.store.disk import Disk, make_folders, sync_names
 
 PIECE = 256 * 1024
@@ -38,10 +39,12 @@ class Bodies:
         self._folder = spool / FOLDER
         self._safe_folders: set[Path] = set()
         self._making = threading.Lock()
+        self._room = bytearray(PIECE)
 
     def prepare(self) -> None:
         """Makes the folder of all bodies."""
         make_folders(self._disk, self._folder)
+        self._disk.spread(self._folder)
 
     def path(self, message: MessageId) -> Path:
         """Where a message's content lies: in one of 256 folders, by the milliseconds of its id."""
@@ -60,14 +63,28 @@ class Bodies:
         """Writes on. Raises OSError."""
         self._disk.write(descriptor, data)
 
-    def make_safe(self, message: MessageId, descriptor: int) -> None:
-        """Closes a file once it is safe, its name too. Raises OSError; then no file is left."""
+    def write(self, message: MessageId, content: bytes) -> int:
+        """A new file with all of a content. Raises OSError; then no file is left."""
+        descriptor = self.create(message)
+        try:
+            self.append(descriptor, content)
+        except OSError:
+            self.discard(message, descriptor)
+            raise
+        return descriptor
+
+    def sync(self, message: MessageId, descriptor: int) -> None:
+        """Closes a file once it is safe; its name may not be. Raises OSError; then no file is left."""
         try:
             self._disk.sync(descriptor)
         except OSError:
             self.discard(message, descriptor)
             raise
         self._disk.close(descriptor)
+
+    def make_safe(self, message: MessageId, descriptor: int) -> None:
+        """Closes a file once it is safe, its name too. Raises OSError; then no file is left."""
+        self.sync(message, descriptor)
         sync_names(self._disk, self.path(message).parent)
 
     def discard(self, message: MessageId, descriptor: int) -> None:
@@ -89,16 +106,39 @@ class Bodies:
                 if not _is_kept(name, is_needed):
                     self._disk.unlink(self._folder / folder / name)
 
-    def open_checked(self, message: MessageId, size: int, digest: bytes) -> int:
-        """A content, open for reading, once all of it has been read and found as it was. Raises ContentDamage."""
+    def read_checked(self, message: MessageId, size: int, digest: bytes) -> bytes:
+        """A content that may be whole in memory, found as it was. Raises ContentDamage."""
+        descriptor = self._open(message)
         try:
-            descriptor = self._disk.open(self.path(message))
+            content = self._read_all(descriptor, size)
         except OSError:
             raise ContentDamage(message) from None
+        finally:
+            self._disk.close(descriptor)
+        if len(content) != size or hashlib.sha256(content).digest() != digest:
+            raise ContentDamage(message)
+        return content
+
+    def _read_all(self, descriptor: int, size: int) -> bytes:
+        """What is there, and no more than one octet beyond `size`."""
+        content = self._disk.read(descriptor, 0, size + 1)
+        while len(content) <= size and (piece := self._disk.read(descriptor, len(content), size + 1 - len(content))):
+            content += piece
+        return content
+
+    def open_checked(self, message: MessageId, size: int, digest: bytes) -> int:
+        """A content, open for reading, once all of it has been read and found as it was. Raises ContentDamage."""
+        descriptor = self._open(message)
         if self._is_whole(descriptor, size, digest):
             return descriptor
         self._disk.close(descriptor)
         raise ContentDamage(message)
+
+    def _open(self, message: MessageId) -> int:
+        try:
+            return self._disk.open(self.path(message))
+        except OSError:
+            raise ContentDamage(message) from None
 
     def _is_whole(self, descriptor: int, size: int, digest: bytes) -> bool:
         found, octets = hashlib.sha256(), 0
@@ -113,6 +153,11 @@ class Bodies:
     def read(self, descriptor: int, offset: int) -> bytes:
         """The piece at `offset`. Raises OSError."""
         return self._disk.read(descriptor, offset, PIECE)
+
+    def read_now(self, descriptor: int, offset: int) -> bytes | None:
+        """The same, in the event loop, where that is in memory; None where it would have to wait. Raises OSError."""
+        found = self._disk.read_now(descriptor, offset, self._room)
+        return None if found is None else bytes(memoryview(self._room)[:found])
 
     def close(self, descriptor: int) -> None:
         """Lets go of an open content."""
@@ -175,11 +220,11 @@ class ContentFile:
     async def write(self, data: bytes) -> None:
         """Appends. Raises SpoolFull or SpoolBroken."""
         assert self._body is not None, "it was finished or discarded"
-        self._digest.update(data)  # here, where it has just come: a moment later it is in no cache any more
         self._gathered.append(data)
         self._octets += len(data)
         if self._octets >= PIECE:
             piece = self._take_rest()
+            self._digest.update(piece)
             await self._in_thread(self._body.append, piece)
 
     async def discard(self) -> None:
@@ -192,9 +237,19 @@ class ContentFile:
         self._writing.exception()  # nobody needs to hear of it now
         await self._in_thread(body.discard)
 
+    def take_whole(self) -> bytes | None:
+        """All of it, where none is in a file yet: then that is the writer's to make. None where some is."""
+        if self._writing is not None:
+            return None
+        self._body = None
+        return self._take_rest()
+
     def digest(self) -> bytes:
         """The SHA-256 of all that was written."""
-        return self._digest.digest()
+        digest = self._digest.copy()
+        for data in self._gathered:
+            digest.update(data)
+        return digest.digest()
 
     def finish(self) -> Callable[[], None]:
         """Ends the writing at once; what is returned makes all of it safe, in a thread. Raises OSError there."""
@@ -232,9 +287,8 @@ class Pieces(AsyncIterator[bytes]):
     async def __anext__(self) -> bytes:
         if self._descriptor is None:
             raise StopAsyncIteration
-        loop = asyncio.get_running_loop()
         try:
-            piece = await loop.run_in_executor(self._pool, self._bodies.read, self._descriptor, self._offset)
+            piece = await self._read(self._descriptor)
         except OSError:
             raise ContentDamage(self._message) from None
         if not piece:
@@ -242,6 +296,13 @@ class Pieces(AsyncIterator[bytes]):
             raise StopAsyncIteration
         self._offset += len(piece)
         return piece
+
+    async def _read(self, descriptor: int) -> bytes:
+        """The next piece; it was read a moment ago to be checked, so that seldom a thread is needed."""
+        if (piece := self._bodies.read_now(descriptor, self._offset)) is not None:
+            return piece
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._bodies.read, descriptor, self._offset)
 
     async def aclose(self) -> None:
         """Lets go of the file."""
@@ -254,3 +315,24 @@ class Pieces(AsyncIterator[bytes]):
 
     def __del__(self) -> None:
         self._let_go()
+
+
+async def open_content(
+    bodies: Bodies, pool: ThreadPoolExecutor, message: MessageId, size: int, digest: bytes
+) -> bytes | Pieces:
+    """A checked content, whole where it is not larger than STREAMED_BEYOND. Raises ContentDamage."""
+    loop = asyncio.get_running_loop()
+    if size <= STREAMED_BEYOND:
+        return await loop.run_in_executor(pool, bodies.read_checked, message, size, digest)
+    checking = loop.run_in_executor(pool, bodies.open_checked, message, size, digest)
+    try:
+        descriptor = await asyncio.shield(checking)
+    except asyncio.CancelledError:
+        checking.add_done_callback(_if_done(bodies.close))
+        raise
+    return Pieces(bodies, pool, message, descriptor)
+
+
+def _if_done(undo: Callable[[int], None]) -> Callable[[asyncio.Future[int]], None]:
+    """For a descriptor whose asker has left: undoes what has been opened, if it was."""
+    return lambda done: undo(done.result()) if done.exception() is None else None

@@ -12,12 +12,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import apsw
+from msgspec import structs
 
 from restante.model import ItemId, MessageId
+from restante.spool.spool import INLINE_LIMIT
 from restante.store.bodies import Bodies
 from restante.store.counters import Counters
 from restante.store.disk import Disk
 from restante.store.doubt import doubt
+from restante.store.filing import Filing
 from restante.store.jobs import Accept, Broken, Change, Full, Job, Results, Settle
 from restante.store.mark import Mark
 from restante.store.reserve import MARGIN, Reserve
@@ -28,7 +31,8 @@ MOST_JOBS = 4096
 MOST_OCTETS = 16 * 1024 * 1024
 """What one commit takes at most, of jobs and of octets that they bring."""
 GATHER_SECONDS = 0.0001
-"""How long a commit waits for more, if the one before had several: so many senders share it. A lone one never waits."""
+"""How long a commit waits for more, if the one before had several: so many senders share it. A lone one never waits.
+Longer waits make larger commits, and cost each message less, but in lock-step the server then waits for its writer."""
 IDLE_SECONDS = 1.0
 """How long nothing has come when there is time to tidy up."""
 LOOK_SECONDS = 0.05
@@ -52,8 +56,8 @@ class _Batch:
 
     @property
     def octets(self) -> int:
-        """Content that the database is to take."""
-        return sum(job.message.size for job in self.accepts if job.message.content is not None)
+        """What its contents take of the disk: in the database twice, for they are in its log before."""
+        return sum(octets_of(job) * (1 if _large(job) else 2) for job in self.accepts)
 
     def turn_away(self, results: Results, free: int) -> None:
         """No message of it is taken."""
@@ -83,6 +87,7 @@ class Commits:
         self._disk = disk
         self._folder = folder
         self._bodies = bodies
+        self._filing = Filing(disk, bodies)
         self._reserve = reserve
         self._mark = mark
         self._bodies_gone: list[MessageId] = []
@@ -107,6 +112,7 @@ class Commits:
             batch = _Batch(jobs)
             try:
                 self._keep_room(batch, results)
+                self._file(batch, results)
                 self._commit_or_make_room(batch, results)
             except Exception as error:  # noqa: BLE001 - whatever it is, what is on disk is no longer known
                 self.fail(error)
@@ -133,7 +139,7 @@ class Commits:
         """Turns messages away before they take the room that outcomes need."""
         if not batch.accepts:
             return
-        needed = 2 * batch.octets
+        needed = batch.octets
         if (now := time.monotonic()) > self._looked + LOOK_SECONDS or needed > self._free:
             self._looked = now
             self._free = self._disk.room(self._folder).octets - MARGIN
@@ -143,6 +149,22 @@ class Commits:
             batch.turn_away(results, free)
         elif self._reserve.is_spent:
             self._reserve.make()
+
+    def _file(self, batch: _Batch, results: Results) -> None:
+        """Contents too large for rows become files, which are safe before their rows are written."""
+        large = {job.message.id: content for job in batch.accepts if (content := _large(job)) is not None}
+        if not large:
+            return
+        digests = self._filing.file(large)
+        accepts, batch.accepts = batch.accepts, []
+        for job in accepts:
+            if job.message.id not in large:
+                batch.accepts.append(job)
+            elif (digest := digests.get(job.message.id)) is not None:
+                message = structs.replace(job.message, content=None, digest=digest)
+                batch.accepts.append(Accept(job.number, message, job.notices))
+            else:
+                results.failed.append((job.number, Full(job.message.size, 0)))
 
     def _commit_or_make_room(self, batch: _Batch, results: Results) -> None:
         """Should the disk be full all the same: without the messages, then with the reserve, then never again."""
@@ -223,6 +245,7 @@ class Commits:
 
     def close(self) -> None:
         """Lets go of the database."""
+        self._filing.close()
         with contextlib.suppress(apsw.Error):  # the store may be broken
             self._connection.close()  # the last one writes the log back into the database
         self._mark.close()
@@ -241,3 +264,9 @@ def open_commits(disk: Disk, folder: Path, connection: apsw.Connection, counters
 def octets_of(job: Job) -> int:
     """How much a job adds to a commit."""
     return job.message.size if isinstance(job, Accept) and job.message.content is not None else 0
+
+
+def _large(job: Accept) -> bytes | None:
+    """Content that is not for a row."""
+    content = job.message.content
+    return content if content is not None and len(content) > INLINE_LIMIT else None

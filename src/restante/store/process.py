@@ -38,46 +38,17 @@ from restante.store.commits import (
 from restante.store.counters import Counters, load
 from restante.store.disk import Disk
 from restante.store.doubt import doubt
+from restante.store.frames import Incoming, write_frame
 from restante.store.jobs import Job, Results
 from restante.store.schema import open_database
 
-LENGTH = 4
-READ_OCTETS = 1 << 20
 BUFFER_OCTETS = 1 << 20
+JOBS_OCTETS = 1 << 20
+RESULTS_OCTETS = 1 << 16
+"""Room for what is read at once, of jobs with their contents and of results."""
 END_SECONDS = 60.0
 OPEN = b"o"
 """Sent with the lock's descriptor once the spool was checked."""
-
-
-class Frames:
-    """Octets that have come, cut into frames."""
-
-    def __init__(self) -> None:
-        self._octets = bytearray()
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The frames that are whole now."""
-        octets = self._octets
-        octets += data
-        frames: list[bytes] = []
-        at = 0
-        while len(octets) - at >= LENGTH:
-            end = at + LENGTH + int.from_bytes(octets[at : at + LENGTH], "big")
-            if len(octets) < end:
-                break
-            frames.append(bytes(octets[at + LENGTH : end]))
-            at = end
-        if at:
-            del octets[:at]
-        return frames
-
-
-def write_frame(encoder: msgspec.msgpack.Encoder, content: object) -> bytearray:
-    """A frame that holds `content`."""
-    frame = bytearray(LENGTH)
-    encoder.encode_into(content, frame, LENGTH)
-    frame[:LENGTH] = (len(frame) - LENGTH).to_bytes(LENGTH, "big")
-    return frame
 
 
 # the server's side
@@ -98,8 +69,7 @@ class ProcessWriter:
         self._jobs: list[Job] = []
         self._unsent: deque[memoryview] = deque()
         self._encoder = msgspec.msgpack.Encoder()
-        self._decode = msgspec.msgpack.Decoder(Results).decode
-        self._frames = Frames()
+        self._incoming = Incoming(msgspec.msgpack.Decoder(Results), RESULTS_OCTETS)
         self._is_ending = False
         self._begun: asyncio.Future[None] = self._loop.create_future()
         self._sent: asyncio.Future[None] | None = None
@@ -184,16 +154,12 @@ class ProcessWriter:
 
     def _readable(self) -> None:
         try:
-            data = self._socket.recv(READ_OCTETS)
+            told = self._incoming.receive(self._socket)
         except BlockingIOError:
             return
-        except OSError:
-            data = b""
-        if not data:
+        except (OSError, EOFError):
             self._gone()
             return
-        try:
-            told = [self._decode(frame) for frame in self._frames.feed(data)]
         except msgspec.MsgspecError:
             self._process.kill()
             self._gone()
@@ -232,45 +198,36 @@ class Inbox:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
-        self._frames = Frames()
-        self._decode = msgspec.msgpack.Decoder(list[Job]).decode
+        self._incoming = Incoming(msgspec.msgpack.Decoder(list[Job]), JOBS_OCTETS)
         self._jobs: deque[Job] = deque()
         self._was_shared = False
         self._has_ended = False
 
     def gather(self, patience: float | None) -> list[Job] | None:
         """The next batch; an empty one when nothing has come for `patience` seconds; None at the end."""
-        if not self._jobs:
+        while not (self._jobs or self._has_ended):
             if not self._comes(patience):
                 return []
             self._receive(0)
-            if self._was_shared and not self._has_ended:
-                time.sleep(GATHER_SECONDS)
-        while not self._has_ended and len(self._jobs) < MOST_JOBS and self._receive(socket.MSG_DONTWAIT):
-            pass
+        if self._was_shared and not self._has_ended:
+            time.sleep(GATHER_SECONDS)
+            self._receive(socket.MSG_DONTWAIT)
         jobs = self._batch()
         self._was_shared = len(jobs) > 1
-        return jobs or (None if self._has_ended else self.gather(patience))
+        return jobs or None
 
     def _comes(self, patience: float | None) -> bool:
-        return self._has_ended or bool(select.select([self._socket], [], [], patience)[0])
+        return patience is None or bool(select.select([self._socket], [], [], patience)[0])
 
-    def _receive(self, flags: int) -> bool:
-        """Takes what is there; whether there was something."""
-        if self._has_ended:
-            return False
+    def _receive(self, flags: int) -> None:
+        """Takes what is there."""
         try:
-            data = self._socket.recv(READ_OCTETS, flags)
+            for jobs in self._incoming.receive(self._socket, flags):
+                self._jobs += jobs
         except BlockingIOError:
-            return False
-        except OSError:
-            data = b""
-        if not data:
+            pass
+        except (OSError, EOFError):
             self._has_ended = True
-            return False
-        for frame in self._frames.feed(data):
-            self._jobs += self._decode(frame)
-        return True
 
     def _batch(self) -> list[Job]:
         jobs: list[Job] = []

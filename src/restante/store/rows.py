@@ -10,12 +10,13 @@ import struct
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import chain
 from typing import Any
 
 import apsw
 import msgspec
 
-from restante.model import DomainName, Envelope, Item, ItemId, ItemState, arrival_of, message_of, numbered
+from restante.model import DomainName, Envelope, Item, ItemId, ItemState, arrival_of, item_id, message_of
 from restante.store.jobs import Written
 
 WAITING, FROZEN, QUARANTINED = 0, 1, 2
@@ -56,7 +57,7 @@ def seal(  # noqa: PLR0917 - a row's columns, in their order
     """The seal of a row with these columns. Raises UnicodeEncodeError for text that no UTF-8 can hold."""
     name, why = domain.encode(), detail.encode()
     numbers = _numbers(identifier, size, arrived, rank, state, attempts, next_attempt, len(name), len(why))
-    return blake2b(b"".join((numbers, name, why, envelope)), digest_size=8).digest()
+    return blake2b(numbers + name + why + envelope, digest_size=8).digest()
 
 
 def is_whole(row: Row) -> bool:
@@ -76,7 +77,7 @@ def insert(connection: apsw.Connection, statement: str, rows: Sequence[Sequence[
     """Runs an INSERT or REPLACE, which ends in VALUES, for all rows, many in one statement."""
     for start in range(0, len(rows), MOST_ROWS):
         some = rows[start : start + MOST_ROWS]
-        values: list[Any] = [value for row in some for value in row]
+        values: tuple[Any, ...] = tuple(chain.from_iterable(some))
         connection.execute(_with_rows(statement, len(some), len(some[0])), values)
 
 
@@ -128,10 +129,11 @@ def item_rows(
     message: Written,
 ) -> list[tuple[ItemId, DomainName, bytes, int, float, int, int, int, float, str, bytes]]:
     """The rows of a message's items, in the order of COLUMNS."""
-    size, arrived, rank = message.size, message.arrived, -message.priority
+    size, arrived, rank, frozen = message.size, message.arrived, -message.priority, message.frozen
     rows = []
-    for (domain, envelope), identifier in zip(message.envelopes, numbered(message.id), strict=False):
-        state, detail = (FROZEN, message.frozen[domain]) if domain in message.frozen else (WAITING, "")
+    for number, (domain, envelope) in enumerate(message.envelopes, 1):
+        identifier = item_id(message.id, number)
+        state, detail = (FROZEN, frozen[domain]) if domain in frozen else (WAITING, "")
         mark = seal(identifier, domain, envelope, size, arrived, rank, state, 0, 0.0, detail)
         rows.append((identifier, domain, envelope, size, arrived, rank, state, 0, 0.0, detail, mark))
     return rows

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import itertools
 import math
 import time
@@ -23,6 +22,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import apsw
 import msgspec
+from msgspec import structs
 
 from restante.facts import Announce, Fact, ItemDamaged, SpoolMended
 from restante.model import (
@@ -48,10 +48,10 @@ from restante.spool.spool import (
     SpoolFull,
     SpoolUnusable,
 )
-from restante.store.bodies import ContentFile, Pieces
+from restante.store.bodies import ContentFile, open_content
 from restante.store.claims import MOST_LATE, Busy, Claims, Cursor
 from restante.store.counters import NOTHING
-from restante.store.disk import Disk, Room
+from restante.store.disk import FULL, Disk, Room
 from restante.store.jobs import (
     Accept,
     Change,
@@ -72,7 +72,6 @@ from restante.store.schema import PAGE, open_for_reading
 from restante.store.timing import CommitTimes
 from restante.store.writer import ThreadWriter, Writer
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 BODY_THREADS = 4
 READ_AHEAD = 1024
 SORTED_AHEAD = 32 * READ_AHEAD
@@ -199,7 +198,10 @@ class SqliteSpool:
         done: asyncio.Future[Any] = self._loop.create_future()
         number = next(self._numbers)
         content = arrival.content
-        assert isinstance(content, bytes | ContentFile), "a writer of this spool"
+        assert isinstance(content, (bytes, ContentFile)), "a writer of this spool"
+        if isinstance(content, ContentFile) and (whole := content.take_whole()) is not None:
+            content = whole
+            arrival = structs.replace(arrival, content=whole)
         try:
             written = write_arrival(arrival, b"" if isinstance(content, bytes) else content.digest())
             job = Accept(number, written, [write_arrival(notice) for notice in arrival.notices])
@@ -438,19 +440,11 @@ class SqliteSpool:
         return await self._read(self._reader.due, tuple(domains), self._claims.lent(), beyond)
 
     async def content(self, item: Item) -> bytes | AsyncIterator[bytes]:
-        """The octets as they were accepted: whole from a row, in pieces from a file. Raises ContentDamage."""
+        """The octets as they were accepted: small ones whole, others in pieces. Raises ContentDamage."""
         found = await self._read(self._reader.content, item.message)
         if not isinstance(found, InFile):
             return found
-        checking = self._loop.run_in_executor(
-            self._streaming, self._bodies.open_checked, item.message, found.size, found.digest
-        )
-        try:
-            descriptor = await asyncio.shield(checking)
-        except asyncio.CancelledError:
-            checking.add_done_callback(_if_done(self._bodies.close))
-            raise
-        return Pieces(self._bodies, self._streaming, item.message, descriptor)
+        return await open_content(self._bodies, self._streaming, item.message, found.size, found.digest)
 
     async def contents(self, items: Sequence[Item]) -> list[bytes | None]:
         """The octets of many small items at once."""
@@ -592,8 +586,3 @@ class SqliteSpool:
 
 def _key(item: Item, order: Order) -> Key:
     return (-item.priority, item.size if order is Order.SMALLEST else 0, item.id)
-
-
-def _if_done(undo: Callable[[int], None]) -> Callable[[asyncio.Future[int]], None]:
-    """For a descriptor whose asker has left: undoes what has been opened, if it was."""
-    return lambda done: undo(done.result()) if done.exception() is None else None
