@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from restante.release import feed as feeds
 from restante.release.feed import AHEAD_OCTETS, ReleaseFeed
 from restante.release.plan import Room
 from restante.spool.spool import INLINE_LIMIT, Due, Settlement, SpoolBroken
+from restante.store.bodies import Bodies
 from restante.transport.outcome import Parcel
 
 LARGE = INLINE_LIMIT + 1000
@@ -132,16 +134,55 @@ async def test_large_content_is_streamed_and_not_read_ahead(tmp_path: Path) -> N
 async def test_a_large_content_that_is_not_read_to_its_end_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When it was only looked at, and when a peer refuses it in the middle."""
+    """When a peer refuses it in the middle."""
     closed = count_closed(monkeypatch)
     async with shelf(tmp_path) as (made, window):
         await made.mail(octets=STREAMED)
         parcel = await ended(feed_of(made, window).next())
-        assert len(closed) == 1
+        assert closed == []
         pieces = parcel.content()
         await anext(pieces)
         await pieces.aclose()
-        assert len(closed) == 2
+        assert len(closed) == 1
+
+
+async def test_a_large_content_is_checked_once_for_each_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first attempt sends what was looked at before it was offered."""
+    checked: list[MessageId] = []
+    check = Bodies.open_checked
+
+    def open_checked(self: Bodies, message: MessageId, size: int, digest: bytes) -> int:
+        checked.append(message)
+        return check(self, message, size, digest)
+
+    monkeypatch.setattr(Bodies, "open_checked", open_checked)
+    async with shelf(tmp_path) as (made, window):
+        message = await made.mail(octets=STREAMED)
+        parcel = await ended(feed_of(made, window).next())
+        await content_of(parcel)
+        assert checked == [message]
+        await content_of(parcel)
+        assert checked == [message, message]
+
+
+async def test_a_large_content_that_was_never_sent_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its parcel, for a window may end while it is ready."""
+    closed: list[int] = []
+
+    def close(_: Bodies, descriptor: int) -> None:
+        closed.append(descriptor)
+        os.close(descriptor)
+
+    monkeypatch.setattr(Bodies, "close", close)
+    async with shelf(tmp_path) as (made, window):
+        await made.mail(octets=STREAMED)
+        feed = feed_of(made, window)
+        feed.put_back(await ended(feed.next()))
+        assert closed == []
+        await feed.close()
+        assert len(closed) == 1
 
 
 async def test_content_that_may_be_in_memory_is_read_once(tmp_path: Path) -> None:

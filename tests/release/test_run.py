@@ -42,7 +42,7 @@ from restante.model import (
 )
 from restante.release.allowance import Allowance
 from restante.release.run import NO_REPORT, STOPPED, TOO_MANY_REPORTS, WINDOW_OVER, Means, Run, later
-from restante.spool.spool import INLINE_LIMIT, Arrival, Due, SpoolBroken
+from restante.spool.spool import INLINE_LIMIT, STREAMED_BEYOND, Arrival, Due, SpoolBroken
 from restante.transport.outcome import CarryEnd, Delivered, Feed, Hop, ItemOutcome, Outcome, Report
 
 FAR = DomainName("far.example")
@@ -422,7 +422,7 @@ async def test_no_report_is_made(
         assert fact.dsn is None
 
 
-@pytest.mark.parametrize("octets", [len(CONTENT), INLINE_LIMIT + 5000])
+@pytest.mark.parametrize("octets", [len(CONTENT), INLINE_LIMIT + 5000, STREAMED_BEYOND + 5000])
 async def test_a_report_brings_the_header_back_however_large_the_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, octets: int
 ) -> None:
@@ -437,7 +437,7 @@ async def test_a_report_brings_the_header_back_however_large_the_message(
         assert isinstance(content, bytes)
         assert b"Subject: Fuel" in content
         assert len(content) < 5000
-        assert len(closed) == (2 if octets > INLINE_LIMIT else 0)
+        assert len(closed) == (1 if octets > STREAMED_BEYOND else 0)
 
 
 async def test_damage_does_not_stand_in_the_way_of_a_refusal(tmp_path: Path) -> None:

@@ -41,3 +41,12 @@ def test_what_was_confirmed_long_ago_counts_no_more() -> None:
     assert pace.wants_more(1_000_000, 0.5)
     pace.confirmed(1000, 20.0, 0.5)
     assert not pace.wants_more(1_000_000, 0.5)
+
+
+def test_a_near_peer_gets_a_few_though_its_path_holds_nothing() -> None:
+    """It works on one message while the next is sent; but not hundreds of connections."""
+    pace, opened = Pace(), 1
+    for number in range(2000):
+        pace.confirmed(200_000, number / 1000, 0.0001)
+        opened += pace.wants_more(2 * opened * 200_000, 0.0001)
+    assert 2 <= opened <= 4

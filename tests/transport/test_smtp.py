@@ -214,6 +214,22 @@ async def test_streaming_needs_one_connection_and_keeps_the_order() -> None:
     assert len(sink.messages) == 300
 
 
+async def test_no_further_connection_is_opened_while_one_waits_for_mail() -> None:
+    """It would wait, too: a slow disk, or a pace that was set, needs no more of them."""
+
+    class Slow(Stock):
+        async def next(self) -> Parcel | None:
+            await asyncio.sleep(0.005)
+            return await super().next()
+
+    sink = Sink()
+    sink.hidden = WAYS[1]
+    async with listening(sink.serve) as host:
+        end, _ = await carry(host, Slow(*(parcel(n) for n in range(50))))
+    assert len(sink.messages) == 50
+    assert end.connections == 1
+
+
 async def test_recipients_are_judged_one_by_one() -> None:
     """What one is told does not touch the others, nor the next message."""
     sink = Sink()

@@ -215,8 +215,7 @@ class ReleaseFeed:
             return None
         if isinstance(content, bytes):
             return Parcel(item, content)
-        await let_go(content)
-        return Parcel(item, lambda: _opened(self._spool, item), partial(self._on_its_way, item.id))
+        return Parcel(item, _Large(self._spool, item, content), partial(self._on_its_way, item.id))
 
 
 async def _whole(pieces: AsyncIterator[bytes]) -> bytes:
@@ -234,13 +233,25 @@ async def let_go(pieces: AsyncIterator[bytes]) -> None:
         await close()
 
 
-async def _opened(spool: Spool, item: Item) -> AsyncIterator[bytes]:
-    content = await spool.content(item)
-    if isinstance(content, bytes):
-        yield content
-        return
-    try:
-        async for piece in content:
-            yield piece
-    finally:
-        await let_go(content)
+class _Large:
+    """Opens a content that is not whole in memory; the first attempt has what was opened to be checked."""
+
+    def __init__(self, spool: Spool, item: Item, opened: AsyncIterator[bytes]) -> None:
+        self._spool = spool
+        self._item = item
+        self._opened: AsyncIterator[bytes] | None = opened
+
+    async def __call__(self) -> AsyncIterator[bytes]:
+        """Its pieces."""
+        content: AsyncIterator[bytes] | bytes | None
+        content, self._opened = self._opened, None
+        if content is None:
+            content = await self._spool.content(self._item)
+        if isinstance(content, bytes):
+            yield content
+            return
+        try:
+            async for piece in content:
+                yield piece
+        finally:
+            await let_go(content)

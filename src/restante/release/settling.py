@@ -7,9 +7,8 @@ may want to know (RFC 3461 §5.2): of refused ones, and of delivered ones where 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from restante.directory.entries import RETRY_SECONDS
 from restante.facts import Fact, ItemDeferred, ItemDelivered, ItemFailed
@@ -20,8 +19,7 @@ from restante.spool.spool import Arrival, Settlement
 from restante.transport.outcome import Deferred, Delivered, Hop, ItemOutcome, Refused
 
 
-@dataclass(frozen=True, slots=True)
-class Sorted:
+class Sorted(Struct, frozen=True, gc=False):
     """An item's recipients by what became of them."""
 
     item: Item
@@ -84,7 +82,7 @@ def _cause(envelope: Envelope, hop: Hop) -> Cause | None:
 def kept(results: Sorted, reason: str) -> Sorted:
     """The same, but that those who were refused wait after all."""
     deferred = [*results.deferred, *((recipient, Deferred(reason)) for recipient, _ in results.refused)]
-    return replace(results, deferred=deferred, refused=())
+    return structs.replace(results, deferred=deferred, refused=())
 
 
 def settlement(

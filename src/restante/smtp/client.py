@@ -109,7 +109,8 @@ class ClientEngine:
         """Takes what the peer sent, cut anywhere."""
         self._reader.receive(data)
         try:
-            while (reply := self._reader.next_reply()) is not None:
+            next_reply = self._reader.next_reply
+            while (reply := next_reply()) is not None:
                 if not self._told:  # now, not when somebody looks: by then more may have been asked
                     raise MalformedReply(f"a reply to nothing that was asked: {reply}")  # noqa: TRY301
                 self._match(reply)
@@ -170,20 +171,24 @@ class ClientEngine:
         self._ahead_octets += outgoing.size
         self._writing = transaction
         offer = self.offer
-        steps = [(Asked.MAIL, mail_line(offer, outgoing))]
-        steps += [(Asked.RCPT, rcpt_line(offer, mailbox, given)) for mailbox, given in outgoing.recipients]
+        asked = [Asked.MAIL, *([Asked.RCPT] * len(outgoing.recipients))]
+        lines = [mail_line(offer, outgoing)]
+        lines += [rcpt_line(offer, mailbox, given) for mailbox, given in outgoing.recipients]
         if self._needs_reset or (self._way is Way.STREAM and self._ahead_messages > 1):
             # The transaction before may not have been ended by its content: what follows must not fall into it.
-            steps.insert(0, (Asked.RSET, b"RSET\r\n"))
+            asked.insert(0, Asked.RSET)
+            lines.insert(0, b"RSET\r\n")
             self._needs_reset = self._may_be_open = False
         if self._way is not Way.STREAM:
-            steps.append((Asked.DATA, b"DATA\r\n"))
+            asked.append(Asked.DATA)
+            lines.append(b"DATA\r\n")
         if self._way is Way.LOCKSTEP:
-            self._steps.extend(steps[1:])
-            self._command(*steps[0], transaction)
+            self._steps.extend(zip(asked[1:], lines[1:], strict=True))
+            self._command(asked[0], lines[0], transaction)
             return
-        for asked, line in steps:
-            self._command(asked, line, transaction)
+        self._send(b"".join(lines))
+        self._expected.extend([(each, transaction) for each in asked])
+        transaction.owed = len(asked)
         if self._way is Way.STREAM and outgoing.content is not None:
             self.content(key, outgoing.content, last=True)
 
@@ -252,7 +257,10 @@ class ClientEngine:
             asked, transaction, reply = self._replies.popleft()
             if reply.code == 421 and asked is not Asked.QUIT:  # RFC 5321 §3.8: it closes, whatever was asked
                 return self._closed(transaction, reply)
-            event = self._answered(asked, transaction, reply)
+            if transaction is None:
+                event = self._answered(asked, reply)
+            else:
+                event = self._of_transaction(transaction, asked, reply)
             if event is not None:
                 return event
         return None
@@ -310,9 +318,7 @@ class ClientEngine:
         self._writing = None
         return Ended(reply)
 
-    def _answered(self, asked: Asked, transaction: Sending | None, reply: Reply) -> Event | None:
-        if transaction is not None:
-            return self._of_transaction(transaction, asked, reply)
+    def _answered(self, asked: Asked, reply: Reply) -> Event | None:
         match asked:
             case Asked.GREETING:
                 if reply.code // 100 != 2:
@@ -384,27 +390,24 @@ class ClientEngine:
 
     def _of_transaction(self, transaction: Sending, asked: Asked, reply: Reply) -> Event | None:
         transaction.owed -= 1
-        expected_class = 3 if asked is Asked.DATA else 2
-        if reply.is_positive and reply.code // 100 != expected_class:
+        is_positive = reply.code < 400
+        if is_positive and reply.code // 100 != (3 if asked is Asked.DATA else 2):
             raise MalformedReply(f"{reply.code} is no reply to {asked}")
-        match asked:
-            case Asked.RSET if not reply.is_positive:
-                raise MalformedReply(f"RSET was refused: {reply}")
-            case Asked.MAIL:
-                transaction.mail = reply
-            case Asked.RCPT:
-                transaction.rcpts.append(reply)
-                transaction.taken += reply.is_positive
-            case Asked.DATA:
-                return self._data_answered(transaction, reply)
-            case Asked.CHUNK:
-                is_taken = reply.is_positive and transaction.refusal is None
-                return None if is_taken else self._refused(transaction, reply)
-            case Asked.END:
-                return self._finish(transaction, reply)
-            case _:
-                pass
-        return self._go_on(transaction, reply)
+        if asked is Asked.RCPT:  # the most frequent first
+            transaction.rcpts.append(reply)
+            transaction.taken += is_positive
+        elif asked is Asked.MAIL:
+            transaction.mail = reply
+        elif asked is Asked.END:
+            return self._finish(transaction, reply)
+        elif asked is Asked.DATA:
+            return self._data_answered(transaction, reply)
+        elif asked is Asked.CHUNK:
+            is_taken = is_positive and transaction.refusal is None
+            return None if is_taken else self._refused(transaction, reply)
+        elif asked is Asked.RSET and not is_positive:
+            raise MalformedReply(f"RSET was refused: {reply}")
+        return None if self._way is Way.GROUP else self._go_on(transaction, reply)
 
     def _go_on(self, transaction: Sending, reply: Reply) -> Event | None:
         """What follows a reply to RSET, MAIL or RCPT."""

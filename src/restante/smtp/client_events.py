@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+import msgspec
+
 from restante.smtp.offer import Offer
 from restante.smtp.reply import Reply
 
@@ -64,8 +66,7 @@ class ContentWanted:
     key: Hashable
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """A transaction is over: a reply for each of its recipients, in their order; 2yz means that it was taken.
 
     `refused_by_name`: which of the replies, from 0, answered RCPT and not what stands before or behind it.

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from restante.smtp.address import Mailbox, write_path
 from restante.smtp.command import Body, MailParameters, RcptParameters
 from restante.smtp.reply import Reply
@@ -87,8 +89,7 @@ def _number(words: Sequence[str]) -> int:
     return int(word) if word.isascii() and word.isdigit() and len(word) <= 18 else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """One transaction to be sent. `size` counts the octets of its content.
 
     `content` None: it is asked for piece by piece, and only once the peer wants it, so that no refused giant crosses

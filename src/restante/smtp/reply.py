@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 MAX_REPLY_LINE = 4096  # RFC 5321 §4.5.3.1.5 says 512; some servers talk more
 MAX_REPLY_LINES = 256
@@ -77,45 +78,62 @@ class ReplyReader:
     """Cuts a peer's bytes into replies. Bytes go in by receive(), replies come out of next_reply()."""
 
     def __init__(self) -> None:
-        self._unread = bytearray()
+        self._unread = b""
+        self._at = 0  # of these, those that were used
         self._code = b""
         self._lines: list[str] = []
 
     def receive(self, data: bytes) -> None:
         """Takes what the peer sent, cut anywhere."""
-        self._unread += data
+        self._unread = self._unread[self._at :] + data
+        self._at = 0
 
     @property
     def has_unread(self) -> bool:
         """Whether bytes are left that no reply has used: at a turn or STARTTLS, an injection."""
-        return bool(self._unread or self._lines)
+        return self._at < len(self._unread) or bool(self._lines)
 
     def next_reply(self) -> Reply | None:
         """The next whole reply, or None when more bytes are needed. Raises MalformedReply."""
-        while (end := self._unread.find(b"\n", 0, MAX_REPLY_LINE + 1)) >= 0:
-            line = bytes(self._unread[:end]).rstrip(b"\r")
-            del self._unread[: end + 1]
+        at = self._at
+        while (end := self._unread.find(b"\n", at, at + MAX_REPLY_LINE + 1)) >= 0:
+            line = self._unread[at:end].rstrip(b"\r")
+            at = self._at = end + 1
             if (reply := self._take(line)) is not None:
                 return reply
-        if len(self._unread) > MAX_REPLY_LINE:
+        if len(self._unread) - at > MAX_REPLY_LINE:
             raise MalformedReply(f"a reply's line is longer than {MAX_REPLY_LINE} octets")
         return None
 
     def _take(self, line: bytes) -> Reply | None:
-        match = _REPLY_LINE.fullmatch(line)
-        if match is None:
-            raise MalformedReply(f"not a reply: {line[:80]!r}")
-        code, mark, rest = match.groups()
+        if not self._lines and line[3:4] != b"-":
+            return _of_line(line)
+        code, mark, rest = _parts(line)
         if self._lines and code != self._code:
             raise MalformedReply(f"one reply with codes {self._code.decode()} and {code.decode()}")
         self._code = code
-        self._lines.append(_printable(rest or b""))
+        self._lines.append(_printable(rest))
         if mark == b"-":
             if len(self._lines) >= MAX_REPLY_LINES:
                 raise MalformedReply(f"a reply of more than {MAX_REPLY_LINES} lines")
             return None
         lines, self._lines = self._lines, []
         return _reply(int(code), lines)
+
+
+@lru_cache(maxsize=64)  # a peer says the same few a thousand times
+def _of_line(line: bytes) -> Reply:
+    """A reply of one line. Raises MalformedReply."""
+    code, _, rest = _parts(line)
+    return _reply(int(code), [_printable(rest)])
+
+
+def _parts(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """Code, what stands between, and text. Raises MalformedReply."""
+    match = _REPLY_LINE.fullmatch(line)
+    if match is None:
+        raise MalformedReply(f"not a reply: {line[:80]!r}")
+    return match[1], match[2] or b"", match[3] or b""
 
 
 def _printable(text: bytes) -> str:

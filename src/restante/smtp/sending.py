@@ -64,5 +64,7 @@ class Sending:
         if self.mail is None or not self.mail.is_positive:
             refused = self.mail or last
             return (refused,) * len(self.outgoing.recipients)
+        if self.taken == len(self.rcpts) and not self.finals:
+            return (self.refusal or last,) * self.taken
         final = iter(self.finals) if self.finals and self.refusal is None else repeat(self.refusal or last)
         return tuple(next(final) if reply.is_positive else reply for reply in self.rcpts)

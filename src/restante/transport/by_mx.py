@@ -17,6 +17,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 
+from msgspec import structs
+
 from restante.model import DomainName
 from restante.mx.exchanges import Exchange, NoWay, Oneself
 from restante.mx.lookup import LookupFailed, Names
@@ -199,7 +201,7 @@ class _Offered:
     def tell(self, report: Report, host: ExchangeCarrier, outcome: ItemOutcome) -> None:
         """Hands on what became of an item, with the host that has said it."""
         self.in_doubt -= 1
-        report(replace(outcome, at=host.target))
+        report(structs.replace(outcome, at=host.target))
 
 
 class _Stock:

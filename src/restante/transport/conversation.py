@@ -12,18 +12,18 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import cast
 
 from restante.net.stream import StreamClosed, StreamTimeout
-from restante.smtp.client_events import ContentWanted, Ended, Event, Finished
+from restante.smtp.client_events import ContentWanted, Ended, Finished
 from restante.smtp.offer import RECIPIENTS_FOR_ALL, Outgoing, Way, unsendable
 from restante.smtp.reply import MalformedReply, Reply
+from restante.spool.spool import STREAMED_BEYOND
 from restante.transport.greeting import Dialogue, Manners, PeerEnded, introduce
 from restante.transport.outcome import MAILBOX, Feed, Hop, ItemOutcome, Parcel, Report, unheeded
 from restante.transport.terms import UNPROVEN, Footing, hop_of, mail_parameters, rcpt_parameters, unsafe
 from restante.transport.verdict import judge
 
-WHOLE_LIMIT = 1024 * 1024
-"""Octets of content up to which it is read whole; larger content is sent piece by piece once the peer wants it."""
 WRITE_AT_ONCE = 128 * 1024
 DRAIN_SECONDS = 600.0
 
@@ -47,7 +47,8 @@ class _Job:
     def answered(self, first: int, replies: Sequence[Reply], refused_by_name: frozenset[int]) -> bool:
         """Notes the replies to one transaction; whether that was the last."""
         self.replies[first : first + len(replies)] = replies
-        self.refused_by_name.update(first + number for number in refused_by_name)
+        if refused_by_name:
+            self.refused_by_name.update(first + number for number in refused_by_name)
         self.left -= 1
         return self.left == 0
 
@@ -262,41 +263,51 @@ class Conversation:
 
     async def _read(self, report: Report, answered: Callable[[int], None]) -> None:
         engine = self._engine
+
+        def hear(data: bytes) -> float:
+            engine.receive(data)
+            self._heed(report, answered)
+            return engine.patience
+
+        self._heed(report, answered)
         while True:
-            while (event := engine.next_event()) is not None:
-                self._take(event, report, answered)
-            self._wake()
             try:
-                data = await self._stream.read(engine.patience)
+                await self._stream.feed(hear, engine.patience)
             except StreamTimeout:
                 if not self._wrote:
                     raise
                 self._wrote = False  # it still takes what we send
-                continue
-            if not data:
+            else:
                 raise StreamClosed("hung up")
-            engine.receive(data)
 
-    def _take(self, event: Event, report: Report, answered: Callable[[int], None]) -> None:
-        match event:
-            case Finished(key=(_Job() as job, int() as first), replies=replies, refused_by_name=by_name):
-                self.finished += 1
-                if job.answered(first, replies, by_name):
-                    del self._jobs[job]
-                    report(job.outcome(self._hop))
-                answered(job.parcel.item.size)
-            case ContentWanted(key=(_Job() as job, int() as first)):
-                self._wanted = (job, first)
-            case Ended(reply=reply) if reply is not None:
-                raise PeerEnded(reply)
-            case _:
+    def _heed(self, report: Report, answered: Callable[[int], None]) -> None:
+        """Does what the peer's words come to, and tells the writer."""
+        next_event = self._engine.next_event
+        while (event := next_event()) is not None:
+            if isinstance(event, Finished):
+                self._finished(event, report, answered)
+            elif isinstance(event, ContentWanted):
+                self._wanted = cast("_Key", event.key)
+            elif isinstance(event, Ended) and event.reply is not None:
+                raise PeerEnded(event.reply)
+            else:
                 raise MalformedReply(f"unexpected: {event}")
+        self._wake()
+
+    def _finished(self, event: Finished, report: Report, answered: Callable[[int], None]) -> None:
+        job, first = cast("_Key", event.key)
+        self.finished += 1
+        if job.answered(first, event.replies, event.refused_by_name):
+            del self._jobs[job]
+            report(job.outcome(self._hop))
+        answered(job.parcel.item.size)
 
 
 async def _whole(parcel: Parcel) -> bytes | None:
     """The content where it may be whole in memory, else None."""
-    if isinstance(parcel.content, bytes):
-        return parcel.content
-    if parcel.item.size > WHOLE_LIMIT:
+    content = parcel.content
+    if isinstance(content, bytes):
+        return content
+    if parcel.item.size > STREAMED_BEYOND:
         return None
-    return b"".join([piece async for piece in parcel.content()])
+    return b"".join([piece async for piece in content()])

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from restante.model import Item, Mailbox
 
 
@@ -75,8 +77,7 @@ class Parcel:
     on_its_way: Callable[[int], None] = field(default=unheeded, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ItemOutcome:
+class ItemOutcome(msgspec.Struct, frozen=True, gc=False):
     """An outcome for every recipient of one item, in the envelope's order."""
 
     item: Item

@@ -14,6 +14,8 @@ LEAST_OCTETS = 64 * 1024
 """What may be on its way before anything is known of the path: some sixteen small messages."""
 HEADROOM = 4.0
 LEAST_SECONDS = 0.1
+LEAST_DELAY = 0.001
+"""Seconds that a peer needs for a message, however near it is: with one connection it and we would wait by turns."""
 
 
 class Pace:
@@ -34,5 +36,5 @@ class Pace:
     def wants_more(self, on_its_way: int, rtt: float) -> bool:
         """Whether another connection would find room on the path, with so many octets on their way already."""
         span = max(LEAST_SECONDS, rtt)
-        volume = self._octets / span * rtt
+        volume = self._octets / span * max(LEAST_DELAY, rtt)
         return on_its_way < max(LEAST_OCTETS, HEADROOM * volume)

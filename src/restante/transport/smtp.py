@@ -59,15 +59,25 @@ class SmtpMeans:
 
 
 class _SharedFeed:
-    """A feed that several connections draw from; it knows when it has run out."""
+    """A feed that several connections draw from; it knows when it has run out, and when it is what they wait for."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
+        self._waiting = 0
         self.is_over = False
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether a connection waits for it: another one would, too."""
+        return self._waiting > 0
 
     async def next(self) -> Parcel | None:
         """As the feed says."""
-        parcel = await self._feed.next()
+        self._waiting += 1
+        try:
+            parcel = await self._feed.next()
+        finally:
+            self._waiting -= 1
         self.is_over = parcel is None
         return parcel
 
@@ -105,6 +115,7 @@ class SmtpCarrier:
         self._opened = 0
         self._is_turned_away = False
         self._pace = Pace()
+        self._rtt = float("inf")
         self._talks: set[Conversation] = set()
 
     @property
@@ -137,8 +148,10 @@ class SmtpCarrier:
         is_full = self._is_turned_away or self._opened >= self._means.connections
         if talk.way is Way.STREAM or feed.is_over or is_full:
             return
-        rtt = talk.rtt or 0.0
+        rtt = self._rtt = min(self._rtt, talk.rtt or 0.0)  # what others took longer is no path: somebody was busy
         self._pace.confirmed(octets, self._means.now(), rtt)
+        if feed.is_waited_for:
+            return
         being_opened = len(self._tasks) - len(self._talks)
         on_its_way = sum(each.octets_ahead for each in self._talks) + being_opened * octets
         if self._pace.wants_more(on_its_way, rtt):

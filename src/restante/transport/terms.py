@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from restante.model import Envelope, Item, MailParameters, Notify, RcptParameters, Recipient
 from restante.net.tls import TlsPolicy
+from restante.smtp.command import PLAIN_RCPT
 from restante.smtp.offer import Offer
 from restante.smtp.reply import Reply
 from restante.smtp.wishes import By
@@ -89,7 +90,7 @@ def rcpt_parameters(recipient: Recipient, parameters: MailParameters, offer: Off
         notify = (Notify.FAILURE,) if notify is None else notify
         if Notify.NEVER not in notify and Notify.DELAY not in notify:
             notify = (*notify, Notify.DELAY)
-    return RcptParameters(notify, recipient.orcpt)
+    return PLAIN_RCPT if notify is None and recipient.orcpt is None else RcptParameters(notify, recipient.orcpt)
 
 
 def hop_of(offer: Offer, footing: Footing) -> Hop:
