@@ -31,8 +31,9 @@ MOST_JOBS = 4096
 MOST_OCTETS = 16 * 1024 * 1024
 """What one commit takes at most, of jobs and of octets that they bring."""
 GATHER_SECONDS = 0.0001
-"""How long a commit waits for more, if the one before had several: so many senders share it. A lone one never waits.
-Longer waits make larger commits, and cost each message less, but in lock-step the server then waits for its writer."""
+"""How long a commit waits for more, if it has less than half of what the one before had: so many senders share it. A
+lone one never waits. Longer waits make larger commits, and cost each message less, but in lock-step the server then
+waits for its writer."""
 IDLE_SECONDS = 1.0
 """How long nothing has come when there is time to tidy up."""
 LOOK_SECONDS = 0.05

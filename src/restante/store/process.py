@@ -200,7 +200,7 @@ class Inbox:
         self._socket = connection
         self._incoming = Incoming(msgspec.msgpack.Decoder(list[Job]), JOBS_OCTETS)
         self._jobs: deque[Job] = deque()
-        self._was_shared = False
+        self._last = 0  # jobs of the batch before
         self._has_ended = False
 
     def gather(self, patience: float | None) -> list[Job] | None:
@@ -209,11 +209,11 @@ class Inbox:
             if not self._comes(patience):
                 return []
             self._receive(0)
-        if self._was_shared and not self._has_ended:
+        if self._last > max(1, 2 * len(self._jobs)) and not self._has_ended:
             time.sleep(GATHER_SECONDS)
             self._receive(socket.MSG_DONTWAIT)
         jobs = self._batch()
-        self._was_shared = len(jobs) > 1
+        self._last = len(jobs)
         return jobs or None
 
     def _comes(self, patience: float | None) -> bool:
