@@ -252,6 +252,8 @@ class Attempt:
 
 def _proven(directory: Directory, principal: Principal) -> frozenset[str]:
     """The users whom the principal's certificate proves."""
+    if principal.certificate is None:
+        return frozenset()
     shown = (principal.certificate, *principal.certificate_names)
     return frozenset[str]().union(*(directory.users_of_certificate(one) for one in shown if one is not None))
 
