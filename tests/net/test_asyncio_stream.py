@@ -9,10 +9,10 @@ import socket
 import ssl
 import time
 import weakref
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.net.conftest import Pair
 from tests.waiting import PATIENCE, until
 
 from restante.model import HostPort
@@ -23,18 +23,6 @@ from restante.net.door import Door, Rules
 from restante.net.listen import Listener
 from restante.net.stream import InjectedBytes, StreamClosed, StreamTimeout
 from restante.net.tls import ServerContext, client_context, self_signed, server_context
-
-Pair = tuple[AsyncioStream, AsyncioStream]
-
-
-@pytest.fixture
-async def pair() -> AsyncIterator[Pair]:
-    """Two ends of one connection."""
-    ours, theirs = await memory_pair()
-    yield ours, theirs
-    ours.abort()
-    theirs.abort()
-    await asyncio.sleep(0.01)
 
 
 @pytest.fixture(scope="session")

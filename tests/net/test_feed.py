@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
+from tests.net.conftest import Pair
 from tests.waiting import until
 
-from restante.net.asyncio_stream import AsyncioStream, memory_pair
+from restante.net.asyncio_stream import AsyncioStream
 from restante.net.stream import StreamClosed, StreamTimeout
-
-Pair = tuple[AsyncioStream, AsyncioStream]
-
-
-@pytest.fixture
-async def pair() -> AsyncIterator[Pair]:
-    """Two ends of one connection."""
-    ours, theirs = await memory_pair()
-    yield ours, theirs
-    ours.abort()
-    theirs.abort()
-    await asyncio.sleep(0.01)
 
 
 class Taker:

@@ -90,7 +90,6 @@ class AsyncioStream(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._tls: TlsSession | None = None
-        self._is_known = ends is not None
         self._peer, self._local = (NOWHERE, NOWHERE) if ends is None else ends
         self._congestion = Congestion()
         self._look_at = self._loop.time() + LOOK_SECONDS
@@ -103,7 +102,7 @@ class AsyncioStream(asyncio.Protocol):
         """Takes the transport that now stands."""
         plain = self._transport = cast("asyncio.Transport", transport)
         plain.set_write_buffer_limits(high=WRITE_AHEAD)
-        if not self._is_known:
+        if self._peer is NOWHERE:
             self._look_at_ends(plain)
         if self._opened is not None:
             self._opened(self)
@@ -138,10 +137,8 @@ class AsyncioStream(asyncio.Protocol):
             return
         if seconds is None:
             self._wake_reader(enough=True)
-        elif self._timer is None or self._timer_at > (deadline := self._loop.time() + seconds):
-            self._set_deadline(seconds)
         else:
-            self._deadline = deadline
+            self._set_deadline(seconds)
 
     def eof_received(self) -> bool:
         """The peer sends no more; what we say may still reach it."""

@@ -135,8 +135,6 @@ class Session:
         self._waiting_since = 0.0
         self._now = services.clock.monotonic
         self._timeout = services.limits.command_timeout
-        self._min_rate = services.limits.min_rate
-        self._header_size = services.limits.header_size
 
     def _features(self) -> Features:
         services, is_clear = self._services, self._stream.tls is None
@@ -267,7 +265,7 @@ class Session:
         engine.receive(data)
         is_dealt_with = self._is_dealt_with()
         if engine.steps == self._steps:  # in the middle of something
-            left = self._patience - (now - self._waiting_since) + len(data) / self._min_rate
+            left = self._patience - (now - self._waiting_since) + len(data) / self._services.limits.min_rate
             self._patience = min(self._timeout, max(0.0, left))
         if is_dealt_with:
             self._flush()
@@ -280,7 +278,7 @@ class Session:
         engine = self._engine
         for _ in range(MOST_AT_ONCE):
             if (event := engine.next_event()) is None:
-                return not (self._stopping or engine.promised > MOST_PROMISED or engine.stage in _OVER)
+                return not (self._stopping or self._is_loaded or engine.stage in _OVER)
             if not self._handled(event):
                 self._left = event
                 return False
@@ -320,17 +318,16 @@ class Session:
             if self._intake is None or not self._intake.fits(len(event.data)):
                 return False
             self._intake.keep(event.data)
-            if self._intake.header_octets > self._header_size:
-                self._engine.refuse_content(answers.HEADER_TOO_LONG)
+            self._has_refused_header(self._intake)
         elif self._intake is not None and self._intake.is_in_file:
             return False
         elif isinstance(event, ContentEnded):
             self._content_ended(self._content_refusal())
         elif isinstance(event, Greeted):
-            self._forget()
+            self._intake = None
             self._greeted(event)
         elif isinstance(event, TransactionDropped):
-            self._forget()
+            self._intake = None
         else:
             return False
         return True
@@ -494,9 +491,15 @@ class Session:
             self._engine.refuse_content(answers.not_accepted(error))
             await intake.drop()
         else:
-            if intake.header_octets > self._services.limits.header_size:
-                self._engine.refuse_content(answers.HEADER_TOO_LONG)
+            if self._has_refused_header(intake):
                 await intake.drop()
+
+    def _has_refused_header(self, intake: Intake) -> bool:
+        """Refuses content whose header section has become too long; whether it did."""
+        if intake.header_octets <= self._services.limits.header_size:
+            return False
+        self._engine.refuse_content(answers.HEADER_TOO_LONG)
+        return True
 
     def _content_refusal(self) -> Reply | None:
         """Why the message that has come whole is not taken; None: it is."""
@@ -510,8 +513,7 @@ class Session:
         return refusal
 
     def _content_ended(self, refusal: Reply | None) -> None:
-        intake = self._intake
-        self._forget()
+        intake, self._intake = self._intake, None
         if refusal is not None:
             self._engine.answer(self._refused("DATA", refusal))
             return
@@ -553,10 +555,6 @@ class Session:
                 intake.size,
             )
         )
-
-    def _forget(self) -> None:
-        """The transaction is over, and nothing of it has to be removed."""
-        self._intake = None
 
     async def _drop(self) -> None:
         intake, self._intake = self._intake, None

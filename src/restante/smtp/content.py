@@ -100,5 +100,7 @@ def stuff_dots(content: bytes, *, at_line_start: bool = True) -> bytes:
 
     `at_line_start` tells whether this piece begins a line; a piece must not begin between CR and LF.
     """
+    if b"." not in content:  # one octet is looked for in a twentieth of the time that three take; base64 has no dots
+        return content
     stuffed = content.replace(b"\r\n.", b"\r\n..") if b"\r\n." in content else content
     return b"." + stuffed if at_line_start and stuffed.startswith(b".") else stuffed

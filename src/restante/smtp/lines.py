@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from restante.smtp.command import MAX_COMMAND_LINE, split_line
+from restante.smtp.command import MAX_COMMAND_LINE, CommandError, split_line
 from restante.smtp.reply import BAD_LINE_END, LINE_TOO_LONG, Reply
 
 MOST_KNOWN = 1024
@@ -46,10 +46,7 @@ class Unread:
         self.data, self.at = b"", 0
 
     def next_command(self) -> tuple[str, str] | Reply | None:
-        """Verb and argument of the next line, or the refusal of one; None: more octets are needed.
-
-        Raises CommandError for a line that is text in no way.
-        """
+        """Verb and argument of the next line, or the refusal of one; None: more octets are needed."""
         at = self.at
         end = self.data.find(b"\n", at) + 1
         if end and not self._skipping and (known := _known.get(self.data[at:end])) is not None:
@@ -59,7 +56,10 @@ class Unread:
         line = self.next_line()
         if not isinstance(line, bytes):
             return line
-        command = split_line(line)
+        try:
+            command = split_line(line)
+        except CommandError as error:
+            return error.reply
         if command[0] in _KEPT_VERBS:
             if len(_known) >= MOST_KNOWN:
                 _known.clear()

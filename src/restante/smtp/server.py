@@ -128,14 +128,11 @@ class ServerEngine:
             self._exchange_decided(answer)
             return
         is_for_mail, self._is_for_mail = self._is_for_mail, False
-        is_positive = answer.code < 400
-        if is_for_mail and not is_positive:
+        if is_for_mail and not answer.is_positive:
             self._refuse(answer)
-        elif self._ended:
-            self._say(answer, self._times)
         else:
-            self._due.append(bytes(answer))
-        self._decided(positive=is_positive)
+            self._say(answer, self._times if self._ended else 1)
+        self._decided(positive=answer.is_positive)
 
     def answer_later(self) -> Promise:
         """Promises the answer to ContentEnded; the session goes on as the stage is the same after any answer."""
@@ -182,11 +179,7 @@ class ServerEngine:
                     break
                 event = self._response(line)
             else:
-                try:
-                    command = unread.next_command()
-                except CommandError as error:
-                    command = error.reply
-                if command is None:
+                if (command := unread.next_command()) is None:
                     break
                 event = self._command(command)
             if event is not None:

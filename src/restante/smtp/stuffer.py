@@ -20,8 +20,7 @@ class ContentStuffer:
         self._held = b""
         if not last and data.endswith(b"\r"):
             data, self._held = data[:-1], b"\r"
-        # One octet is looked for in a twentieth of the time that three take, and base64 has no dots.
-        stuffed = stuff_dots(data, at_line_start=self._at_line_start) if b"." in data else data
+        stuffed = stuff_dots(data, at_line_start=self._at_line_start)
         if data:
             self._at_line_start = data.endswith(b"\r\n")
         if not last:
