@@ -1,9 +1,16 @@
-"""Small files that are replaced whole: certificates, what is remembered of calls. The spool has a disk of its own."""
+"""Small files that are replaced whole: certificates, what is remembered of calls. The spool has a disk of its own.
+
+And what any of them is told by a disk that is only full.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What a disk says that is only full."""
 
 
 def replace_safely(file: Path, content: bytes) -> None:

@@ -205,9 +205,8 @@ class Office:
 
     async def connect(self, address: str = "0.0.0.0") -> Peer:
         """A peer of a new session, who seems to be at that address."""
-        ours, theirs = await memory_pair()
         here = ipaddress.ip_address("192.0.2.250")
-        ours.present_as((ipaddress.ip_address(address), 40000), (here, 25))
+        ours, theirs = await memory_pair(((ipaddress.ip_address(address), 40000), (here, 25)))
         peer = Peer(theirs, ours, Session(ours, self.services()))
         self._peers.append(peer)
         return peer

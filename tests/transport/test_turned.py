@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 from tests.transport.test_smtp import WAYS, Sink, Stock, parcel
 
-from restante.net.asyncio_stream import AsyncioStream, memory_pair
+from restante.net.asyncio_stream import NOWHERE, AsyncioStream, memory_pair
 from restante.net.stream import StreamClosed
 from restante.smtp import client
 from restante.smtp.client import Ahead
@@ -22,8 +22,7 @@ from restante.transport.turned import TurnedCarrier
 @asynccontextmanager
 async def turned(sink: Sink | None = None) -> AsyncIterator[tuple[TurnedCarrier, AsyncioStream]]:
     """The office's carrier and the customer's end, which a sink serves where one is given."""
-    ours, theirs = await memory_pair()
-    ours.present_as((ipaddress.ip_address("203.0.113.7"), 40000), ours.local)
+    ours, theirs = await memory_pair(((ipaddress.ip_address("203.0.113.7"), 40000), NOWHERE))
     serving = asyncio.create_task(sink.serve(theirs)) if sink is not None else None
     try:
         yield TurnedCarrier(ours, "office.example", Ahead()), theirs

@@ -194,10 +194,6 @@ class AsyncioStream(asyncio.Protocol):
         """Address and port of this end."""
         return self._local
 
-    def present_as(self, peer: tuple[IPAddress, int], local: tuple[IPAddress, int]) -> None:
-        """What a proxy says of who has connected to it, and where; from now on that counts."""
-        self._peer, self._local = peer, local
-
     @property
     def tls(self) -> TlsSession | None:
         """The TLS session, once there is one."""
@@ -417,12 +413,12 @@ def _parsed(text: str) -> IPAddress:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-async def memory_pair() -> tuple[AsyncioStream, AsyncioStream]:
-    """Two ends of one connection inside this process (a socket pair); for tests."""
+async def memory_pair(ends: tuple[End, End] | None = None) -> tuple[AsyncioStream, AsyncioStream]:
+    """Two ends of one connection inside this process, a socket pair, for tests. `ends`: what the first takes for them."""
     left, right = socket.socketpair()
     loop = asyncio.get_running_loop()
     left.setblocking(False)
     right.setblocking(False)
-    _, one = await loop.create_connection(AsyncioStream, sock=left)
+    _, one = await loop.create_connection(lambda: AsyncioStream(ends=ends), sock=left)
     _, two = await loop.create_connection(AsyncioStream, sock=right)
     return one, two

@@ -7,10 +7,10 @@ filter waiting for nothing. What grows beyond the filter's limit goes to the spo
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Awaitable, Callable
 from typing import assert_never
 
+from restante.files import FULL
 from restante.filtering.filter import Accept, Refuse, Shown
 from restante.filtering.scratch import Scratch
 from restante.filtering.screen import Screen
@@ -19,7 +19,6 @@ from restante.server.intake import BEGINNING, Intake, Origin
 from restante.smtp.reply import LOCAL_FAULT
 from restante.spool.spool import INLINE_LIMIT, ContentWriter, Inbox, NotTaken, SpoolFull
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _OpenWriter = Callable[[], Awaitable[ContentWriter]]
 
 
@@ -179,4 +178,4 @@ class HeldContent:
 
 def _trouble(error: OSError) -> SpoolFull | NotTaken:
     """What a scratch file failed with; nothing of the message was kept, so it may come again."""
-    return SpoolFull(0, 0) if error.errno in _FULL else NotTaken(LOCAL_FAULT)
+    return SpoolFull(0, 0) if error.errno in FULL else NotTaken(LOCAL_FAULT)

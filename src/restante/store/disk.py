@@ -19,8 +19,6 @@ _GET_FLAGS = 0x8000_6601 | struct.calcsize("l") << 16
 _SET_FLAGS = 0x4000_6602 | struct.calcsize("l") << 16
 _TOP = 0x0002_0000
 """Of linux/fs.h: FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_TOPDIR_FL."""
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What a disk says that is only full."""
 CANNOT_TELL = (errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 """What a read that must not wait says where it would have to, or where file system or kernel have no such thing."""
 

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from restante.files import FULL
 from restante.model import MessageId
 from restante.store.bodies import Bodies
-from restante.store.disk import FULL, Disk, sync_names
+from restante.store.disk import Disk, sync_names
 
 THREADS = 8
 

@@ -25,6 +25,7 @@ import msgspec
 from msgspec import structs
 
 from restante.facts import Announce, Fact, ItemDamaged, SpoolMended
+from restante.files import FULL
 from restante.model import (
     MAX_ITEMS_PER_MESSAGE,
     DomainName,
@@ -51,7 +52,7 @@ from restante.spool.spool import (
 from restante.store.bodies import ContentFile, open_content
 from restante.store.claims import MOST_LATE, Busy, Claims, Cursor
 from restante.store.counters import NOTHING
-from restante.store.disk import FULL, Disk, Room
+from restante.store.disk import Disk, Room
 from restante.store.jobs import (
     Accept,
     Change,

@@ -12,7 +12,6 @@ event loop.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -22,6 +21,7 @@ from typing import TypeVar
 
 from restante.directory.routing import Reader
 from restante.errors import RestanteError
+from restante.files import FULL
 from restante.model import Body, Item, Mailbox, write_item_id
 from restante.smtp.address import write_path
 from restante.transport.expansion import Expansion, Readers
@@ -40,7 +40,6 @@ from restante.transport.quotas import MailboxFull, Quotas
 
 BATCH = 32  # small items that share their syncs; each has a file open meanwhile
 WORKERS = 2  # batches under way: one is written while the other waits for the disk
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _T = TypeVar("_T")
 
 
@@ -265,7 +264,7 @@ def _report(deliveries: Iterable[_Delivery], report: Report, end: _End) -> None:
 
 
 def _is_full(error: Exception | None) -> bool:
-    return isinstance(error, OSError) and error.errno in _NO_SPACE
+    return isinstance(error, OSError) and error.errno in FULL
 
 
 def _head(item: Item, user: str) -> bytes:
