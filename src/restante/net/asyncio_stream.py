@@ -414,7 +414,7 @@ def _parsed(text: str) -> IPAddress:
 
 
 async def memory_pair(ends: tuple[End, End] | None = None) -> tuple[AsyncioStream, AsyncioStream]:
-    """Two ends of one connection inside this process, a socket pair, for tests. `ends`: what the first takes for them."""
+    """Two ends of one connection in this process, a socket pair, for tests. `ends`: what the first takes for them."""
     left, right = socket.socketpair()
     loop = asyncio.get_running_loop()
     left.setblocking(False)

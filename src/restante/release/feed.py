@@ -205,8 +205,6 @@ class ReleaseFeed:
             return None
         try:
             content = await self._spool.content(item)
-            if not isinstance(content, bytes) and item.size <= AHEAD_OCTETS:
-                content = await _whole(content)
         except ContentDamage:
             if ids := await self._spool.quarantine(item.message):  # not yet, for another of its items
                 self._announce(ContentDamaged(item.message, tuple(ids)))
@@ -216,14 +214,6 @@ class ReleaseFeed:
         if isinstance(content, bytes):
             return Parcel(item, content)
         return Parcel(item, _Large(self._spool, item, content), partial(self._on_its_way, item.id))
-
-
-async def _whole(pieces: AsyncIterator[bytes]) -> bytes:
-    try:
-        return b"".join([piece async for piece in pieces])
-    except BaseException:
-        await let_go(pieces)
-        raise
 
 
 async def let_go(pieces: AsyncIterator[bytes]) -> None:
