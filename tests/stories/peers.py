@@ -124,11 +124,16 @@ postlog    unix-dgram n - n - 1 postlogd
 """
 
 
-def run(*argv: str | Path, status: int | None = 0, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """Runs one of the unpacked programs to its end. `status`: the exit status that it must have (None: any)."""
+def run(
+    *argv: str | Path, status: int | None = 0, timeout: float = 60, home: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs one of the unpacked programs to its end. `status`: the exit status that it must have (None: any).
+
+    `home`: for one that wants a home, which who runs the tests need not have.
+    """
     done = subprocess.run(
         [str(part) for part in argv],
-        env=ENVIRONMENT,
+        env=ENVIRONMENT if home is None else {**ENVIRONMENT, "HOME": str(home)},
         capture_output=True,
         text=True,
         errors="replace",
@@ -258,6 +263,7 @@ def fetchmail(port: int, *domains: str, folder: Path) -> subprocess.CompletedPro
         *(PEERS / "usr/bin/fetchmail", "-f", "/dev/null", "--nodetach", "--pidfile", folder / "fetchmail.pid", "-v"),
         *("-p", "ETRN", "--service", str(port), "--fetchdomains", ",".join(domains), "127.0.0.1"),
         status=None,
+        home=folder,
     )
 
 
@@ -276,4 +282,5 @@ def fetchmail_odmr(
     return run(
         *(PEERS / "usr/bin/fetchmail", "-f", control, "--nodetach", "--pidfile", folder / "fetchmail.pid", "-v"),
         status=None,
+        home=folder,
     )

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import msgspec
+import pytest
 from tests.stories.netns import NetHost
 from tests.waiting import PATIENCE, wait_until
 
@@ -45,7 +46,7 @@ class RestanteHost:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is not None:
+        if error is not None and not isinstance(error, pytest.skip.Exception):
             error.add_note(f"--- log of {self.folder.name}\n{self.log()[-6000:]}")
         if self._process is not None:
             self.stop(checked=error is None)
