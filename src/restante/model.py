@@ -208,7 +208,7 @@ class Item:
         return self.envelope.since or self.message
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class Waiting(msgspec.Struct, frozen=True, gc=False):
     """What waits for one domain. `oldest` is the wall time at which the oldest of it arrived."""
 
     items: int = 0

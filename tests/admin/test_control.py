@@ -19,7 +19,7 @@ from tests.calls.played import eventually
 from restante.admin import control
 from restante.admin import protocol as p
 from restante.admin.control import ControlClient, ControlInUse, ControlServer, ControlUnusable, NoServer, ServerGone
-from restante.model import Progress
+from restante.model import Progress, Waiting
 
 
 def raw(path: Path, line: bytes) -> list[p.AnyAnswer]:
@@ -212,5 +212,21 @@ def test_a_server_that_hangs_up_or_hangs_has_gone(tmp_path: Path) -> None:
             hung_up.result()
 
 
-def _hang_up(server: socket.socket) -> None:
-    server.accept()[0].close()
+def test_a_server_that_goes_away_amid_its_domains_has_not_answered(tmp_path: Path) -> None:
+    """What came ahead of an answer is none."""
+    path = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX) as server, ThreadPoolExecutor() as threads:
+        server.bind(str(path))
+        server.listen()
+        ahead = p.Rows(("test.example",), (Waiting(),), (("hold", "192.0.2.25:25", 1),))
+        hung_up = threads.submit(_hang_up, server, p.write_line(ahead))
+        with pytest.raises(ServerGone, match="went away"):
+            list(ControlClient(path, patience=60).ask(p.Status()))
+        hung_up.result()
+
+
+def _hang_up(server: socket.socket, said: bytes = b"") -> None:
+    with server.accept()[0] as connection:
+        connection.sendall(said)
+        if said:
+            connection.recv(p.MAX_REQUEST)

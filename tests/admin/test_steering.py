@@ -10,6 +10,7 @@ from tests.admin.desk import CONTENT, Desk, deferred, desk
 from tests.calls.played import TEST, etrn, eventually
 
 from restante.admin import protocol as p
+from restante.admin import steering
 from restante.admin.listing import HEADERS_LIMIT, RECIPIENTS_LISTED
 from restante.admin.steering import NotYours
 from restante.facts import ItemChanged
@@ -85,6 +86,34 @@ async def test_a_quota_is_told_with_what_is_used_of_it(tmp_path: Path) -> None:
         queue = await office.ask(p.Queue(domains=("fast.example",)))
         assert isinstance(queue, p.QueueAnswer)
         assert queue.quotas == {}
+
+
+async def test_very_many_domains_come_in_portions_ahead_of_the_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put together they are the answer that is given at once where they are few, with quotas and without."""
+    async with desk(tmp_path) as office:
+        await office.mail("anna@test.example", "u@fast.example", "u@caller.example")
+        whole = await office.ask(p.Status())
+        assert isinstance(whole, p.StatusAnswer)
+        assert {row.quota is None for row in whole.domains} == {True, False}
+        monkeypatch.setattr(steering, "DOMAINS_A_TURN", 1)
+        for alone in (False, True):
+            parts = [p.read_answer(p.write_line(part)) for part in await office.ask_all(p.Status(), alone=alone)]
+            assert len(parts) == len(whole.domains) == 3
+            [answer] = p.joined(parts)
+            assert isinstance(answer, p.StatusAnswer)
+            assert answer.domains == whole.domains
+
+
+async def test_what_one_listing_cannot_take_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Domains with mail come before the others."""
+    monkeypatch.setattr(steering, "MAX_DOMAINS", 1)
+    async with desk(tmp_path) as office:
+        await office.mail("u@fast.example")
+        answer = await office.ask(p.Status())
+        assert isinstance(answer, p.StatusAnswer)
+        assert ([row.domain for row in answer.domains], answer.domains_left_out) == (["fast.example"], 2)
 
 
 async def test_status_tells_of_calls_and_when_they_are_due(tmp_path: Path) -> None:

@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 from tests.admin.desk import CONTENT, Desk, controlled, deferred, desk
 from tests.calls.played import TEST, etrn, eventually
+from typer.main import get_command
 
 from restante.cli import main
+from restante.cli.verbs import app
 from restante.model import Order, Progress, item_id, parse_id, write_item_id, write_message_id
 
 VERBS = [
@@ -96,6 +98,14 @@ def test_help_loads_neither_the_store_nor_the_server() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
     for verb in VERBS:
         assert f"\n  {verb} " in done.stdout
+
+
+def test_no_other_command_is_made_than_the_one_that_is_wanted() -> None:
+    """Where the first word names none all are, to say so, or for the list of them."""
+    for verb in VERBS:
+        assert set(get_command(app.only(verb)).commands) == {verb}  # type: ignore[attr-defined]
+    for word in ("nonsense", "", "--help"):
+        assert set(VERBS) <= set(get_command(app.only(word)).commands)  # type: ignore[attr-defined]
 
 
 def test_python_m_restante_is_restante() -> None:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from restante.config import kept
 from restante.config.kept import KeptReader
-from restante.config.plain import PlainReader
-from restante.directory.entries import Held
+from restante.config.plain import are_names, read_plain
+from restante.smtp.address import is_name
 from restante.store.book import open_book
 
 HOPS = ["192.0.2.25", "192.0.2.25:2525", "[2001:db8::1]:25", "caller", "site.example", "mx", "", "a b", "1.2.3.4:0"]
@@ -61,9 +62,9 @@ def in_both_ways(folder: Path, rows: dict[str, str], monkeypatch: pytest.MonkeyP
     found = []
     with monkeypatch.context() as patch:
         for _ in range(2):
-            kept = KeptReader(book, folder).read()
-            found.append((dict(kept.entries), sorted(str(problem) for problem in kept.problems)))
-            patch.setattr(PlainReader, "read", lambda *_: None)
+            read = KeptReader(book, folder).read()
+            found.append((dict(read.entries), sorted(str(problem) for problem in read.problems)))
+            patch.setattr(kept, "read_plain", lambda _: {})
     book.close()
     return found
 
@@ -79,19 +80,27 @@ def test_both_ways_agree(tmp_path_factory: pytest.TempPathFactory, rows: dict[st
 
 def test_what_is_plain_is_read_in_the_quick_way() -> None:
     """And what several rows say is made once; what is not plain is left to others."""
-    reader = PlainReader()
     table = {"action": "hold", "next_hop": "192.0.2.25", "release_from": ["192.0.2.25", "user:test"], "group": "all"}
-    one, other = (reader.read(name, json.dumps(table)) for name in ("a.example", "b.example"))
-    assert isinstance(one, Held)
-    assert isinstance(other, Held)
-    assert (one.name, one.group) == ("a.example", "all")
-    assert one.next_hop is other.next_hop
-    assert one.grants[1] is other.grants[1]
-    for more in (
+    more: list[dict[str, object]] = [
         {"tls": "required"},
         {"action": "relay"},
         {"quota": "1GB"},
         {"release_from": ["192.0.2.25"] * 10_001},
-    ):
-        assert reader.read("a.example", json.dumps(table | more)) is None
-    assert reader.read("A.example", json.dumps(table)) is None
+    ]
+    rows = {f"{number}.example": json.dumps(table | other) for number, other in enumerate(more)}
+    read = read_plain({"a.example": json.dumps(table), "b.example": json.dumps(table), **rows})
+    assert list(read) == ["a.example", "b.example"]
+    one, other = read.values()
+    assert (one.name, one.group) == ("a.example", "all")
+    assert one.next_hop is other.next_hop
+    assert one.grants[1] is other.grants[1]
+    assert list(read_plain(dict.fromkeys(("A.example", "b.example", "*"), json.dumps(table)))) == ["b.example", "*"]
+
+
+@given(st.lists(st.text(st.sampled_from("aA-._\n0é"), max_size=5) | st.text("a", max_size=64), max_size=3))
+def test_names_that_are_looked_at_together_are_names(texts: list[str]) -> None:
+    """Each by itself; of what is not long the other way round, too."""
+    if are_names(texts):
+        assert all(map(is_name, texts))
+    else:
+        assert not all(is_name(text) and len(text) <= 63 for text in texts)

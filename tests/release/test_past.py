@@ -72,6 +72,24 @@ def test_very_many_who_ask_at_once_are_noted_in_portions() -> None:
     assert it.contacts("s7.ships.example") == (Been(NOW, NOW, 1),)
 
 
+def test_whom_one_etrn_means_is_found_out_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or when somebody wants to know; who asks for others meanwhile is noted at once."""
+    monkeypatch.setattr(past, "LOOKED_AT_ONCE", 10)
+    grants = (Grant.parse("192.0.2.25"),)
+    many = [Held(f"s{number}.ships.example", HostPort("192.0.2.25"), grants) for number in range(25)]
+    for wants_to_know in (False, True):
+        it = known(HELD, *many)
+        it.heard(asks("@ships.example", "@ships.example"))
+        it.heard(asks("@ships.example", "@ships.example"))
+        assert it.sites() == frozenset()
+        if wants_to_know:
+            assert it.contacts("s24.ships.example") == (Been(NOW, NOW, 1),)
+        it.heard(asks(SITE, SITE))
+        assert [it.settle(), it.settle(), it.settle()][-1] is False
+        assert it.sites() == {SITE, *(entry.name for entry in many)}
+        assert it.contacts("s7.ships.example") == (Been(NOW, NOW, 1),)
+
+
 def test_who_is_refused_was_not_there_nor_what_has_no_entry() -> None:
     """A domain of `*` has no site of its own; nor has what is not held."""
     it = known()

@@ -23,6 +23,8 @@ from restante.admin.protocol import (
     AnyRequest,
     Failed,
     ProtocolError,
+    Rows,
+    joined,
     read_answer,
     read_request,
     write_line,
@@ -39,6 +41,7 @@ LINGER_SECONDS = 1.0
 CLIENT_PATIENCE = 120.0
 """How long a client waits for the next line of an answer."""
 MAX_ANSWER = 256 * 1024 * 1024
+BUFFER_OCTETS = 1 << 18
 _MAX_SOCKET_NAME = 100  # sun_path has 108
 
 
@@ -154,14 +157,18 @@ class ControlClient:
 
     def ask(self, request: AnyRequest) -> Iterator[AnyAnswer]:
         """The answers as they come. Raises NoServer (nothing was asked), ServerGone, ControlUnusable."""
+        return joined(self._lines(request))
+
+    def _lines(self, request: AnyRequest) -> Iterator[AnyAnswer]:
         with _connect(self._path, self._patience) as connection:
             answered = False
             try:
                 connection.sendall(write_line(request))
-                with connection.makefile("rb") as lines:
+                with connection.makefile("rb", BUFFER_OCTETS) as lines:
                     while line := lines.readline(MAX_ANSWER):
-                        answered = line.endswith(b"\n")
-                        yield read_answer(line)
+                        answer = read_answer(line)
+                        answered = line.endswith(b"\n") and not isinstance(answer, Rows)
+                        yield answer
             except TimeoutError:
                 raise ServerGone(f"the server has said nothing for {self._patience:.0f} seconds") from None
             except OSError as error:

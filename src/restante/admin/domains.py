@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
-from restante.admin.listing import domain_row
+from restante.admin.listing import rows_of
 from restante.admin.protocol import DomainStatus
 from restante.calls.window import Schedule
 from restante.calls.zone import local_zone
 from restante.clock import Clock
-from restante.directory.entries import EVERY_OTHER, Directory, Held
+from restante.directory.entries import EVERY_OTHER, Directory, Entry, Held
 from restante.model import DomainName, Waiting
 
 
@@ -72,8 +72,8 @@ class DomainPages:
         return heapq.nsmallest(limit, (*self._names[start : start + limit], *others))
 
 
-def rows_of(
-    names: Sequence[str],
+def dated_rows(
+    names: Sequence[DomainName],
     directory: Directory,
     waiting: Mapping[DomainName, Waiting],
     stopped: Mapping[DomainName, Waiting],
@@ -84,15 +84,14 @@ def rows_of(
     """What waits for each of these, and when their sites were there and are expected."""
     now, due = clock.wall(), dict[tuple[str, ...], float | None]()
 
-    def row_of(name: str) -> DomainStatus:
-        row = domain_row(directory, DomainName(name), waiting, stopped)
-        entry = directory.entry_for(DomainName(name))
+    def dated(row: DomainStatus, entry: Entry | None) -> DomainStatus:
         if not isinstance(entry, Held):
             return row
         expected = entry.retention.contact
         if expected not in due:
             due[expected] = Schedule.parse(expected, local_zone()).next_after(now) if expected else None
-        is_own = entry.name == name != EVERY_OTHER
-        return structs.replace(row, last_contact=last_contact(name) if is_own else None, next_contact=due[expected])
+        reached = last_contact(row.domain) if entry.name == row.domain != EVERY_OTHER else None
+        return structs.replace(row, last_contact=reached, next_contact=due[expected])
 
-    return tuple(map(row_of, names))
+    rows = rows_of(names, directory, waiting, stopped)
+    return tuple(map(dated, rows.domains(), directory.entries_for(names)))

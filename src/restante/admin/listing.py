@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
-from restante.admin.protocol import DomainStatus, QueueItem, QuotaUse, ShownItem, ShownRecipient
+from restante.admin.protocol import QueueItem, QuotaUse, Rows, ShownItem, ShownRecipient
 from restante.directory.entries import (
     EVERY_OTHER,
     NO_QUOTA,
@@ -24,60 +23,50 @@ from restante.spool.spool import Spool
 
 RECIPIENTS_LISTED = 5
 HEADERS_LIMIT = 16 * 1024
-MAX_DOMAINS = 1_000_000
-"""Domains in one listing, those with mail before the others; 130 octets each."""
-DOMAINS_A_TURN = 5000
 _ACTIONS: dict[type, str] = {Held: "hold", Relayed: "relay", Delivered: "deliver", Rejected: "reject"}
 _NOTHING = Waiting()
 
 
-async def domain_rows(
-    directory: Directory, waiting: Mapping[DomainName, Waiting], stopped: Mapping[DomainName, Waiting]
-) -> tuple[tuple[DomainStatus, ...], int]:
-    """What waits for each domain, and how many did not fit. The loop turns meanwhile."""
-    without_mail = [e.name for e in directory.entries() if e.name not in waiting and e.name != EVERY_OTHER]
+def domains_listed(directory: Directory, waiting: Mapping[DomainName, Waiting]) -> list[DomainName]:
+    """All domains: those with mail in order of names, then the others, then `*`, where it is there."""
     every_other = (EVERY_OTHER,) if directory.entry(EVERY_OTHER) is not None else ()
-    names = itertools.chain(sorted(waiting), without_mail, every_other)
-    wanted = itertools.islice(names, MAX_DOMAINS)
-    rows: list[DomainStatus] = []
-    row_of = _rows(directory, waiting, stopped)
-    while portion := list(itertools.islice(wanted, DOMAINS_A_TURN)):
-        rows += [row_of(DomainName(name)) for name in portion]
-        await asyncio.sleep(0)
-    return tuple(rows), sum(1 for _ in names)
+    without_mail = (name for name in directory.names() if name not in waiting and name != EVERY_OTHER)
+    return [*sorted(waiting), *map(DomainName, itertools.chain(without_mail, every_other))]
 
 
-def domain_row(
+def rows_of(
+    names: Sequence[DomainName],
     directory: Directory,
-    name: DomainName,
     waiting: Mapping[DomainName, Waiting],
     stopped: Mapping[DomainName, Waiting],
-) -> DomainStatus:
-    """What is done with a domain's mail, and what waits for it."""
-    return _rows(directory, waiting, stopped)(name)
+) -> Rows:
+    """What is done with each domain's mail, and what waits for it."""
+    its = tuple(waiting.get(name, _NOTHING) for name in names)
+    said: list[tuple[str, str, int]] = []
+    quotas: dict[str, QuotaUse] = {}
+    start = 0
+    for _, group in itertools.groupby(directory.entries_for(names), _what_is_said):
+        entry, *others = group
+        end = start + 1 + len(others)
+        said.append((*_said(entry), end - start))
+        if (quota := _quota(entry)) is not None:
+            for name, waits in zip(names[start:end], its[start:end], strict=True):
+                quotas[name] = _use(quota, waits, stopped.get(name, _NOTHING))
+        start = end
+    return Rows(tuple(names), its, tuple(said), quotas)
 
 
-def _rows(
-    directory: Directory, waiting: Mapping[DomainName, Waiting], stopped: Mapping[DomainName, Waiting]
-) -> Callable[[DomainName], DomainStatus]:
-    """Makes rows: for very many domains, whose entries share a few next hops, each of which is written once."""
-    written: dict[int, str] = {}  # by the identity of a next hop
+def _what_is_said(entry: Entry | None) -> object:
+    """The same for entries of which a row says the same: very many share a few next hops, the same objects."""
+    if isinstance(entry, Held):
+        return id(entry.next_hop), id(entry.quota)
+    return (Relayed, id(entry.next_hop)) if isinstance(entry, Relayed) else type(entry)
 
-    def row_of(name: DomainName) -> DomainStatus:
-        entry, its = directory.entry_for(name), waiting.get(name, _NOTHING)
-        if entry is None:
-            return DomainStatus(name, "", "", its.items, its.octets, its.oldest)
-        action = _ACTIONS[type(entry)]
-        if not isinstance(entry, (Held, Relayed)):
-            return DomainStatus(name, action, "", its.items, its.octets, its.oldest)
-        hop = entry.next_hop
-        if (next_hop := written.get(id(hop))) is None:
-            next_hop = written[id(hop)] = str(hop)
-        quota = _quota(entry)
-        use = None if quota is None else _use(quota, its, stopped.get(name, _NOTHING))
-        return DomainStatus(name, action, next_hop, its.items, its.octets, its.oldest, use)
 
-    return row_of
+def _said(entry: Entry | None) -> tuple[str, str]:
+    """What a row says of an entry: its action and its next hop."""
+    action = "" if entry is None else _ACTIONS[type(entry)]
+    return action, str(entry.next_hop) if isinstance(entry, (Held, Relayed)) else ""
 
 
 def quota_use(

@@ -7,11 +7,14 @@ was: whoever shows it makes it harmless (observe/lines.py, escape()).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import chain, repeat
+
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from restante.errors import RestanteError
-from restante.model import CallView, ItemState, Progress, ReleaseView
+from restante.model import CallView, ItemState, Progress, ReleaseView, Waiting
 
 SOCKET = "control.sock"
 """The socket's name in the data directory."""
@@ -185,6 +188,25 @@ class CallStatus(Struct, frozen=True):
     next_end: float | None = None
 
 
+class Rows(Answer, frozen=True, tag="rows"):
+    """Domains, column by column: very many say the same of action and next hop, and what waits is written as it is.
+
+    `said`: an action, a next hop, and of how many domains one after the other they are.
+    """
+
+    names: tuple[str, ...]
+    waiting: tuple[Waiting, ...]
+    said: tuple[tuple[str, str, int], ...]
+    quotas: dict[str, QuotaUse] = {}
+
+    def domains(self) -> Iterator[DomainStatus]:
+        """A row for each."""
+        said = chain.from_iterable(repeat((action, next_hop), times) for action, next_hop, times in self.said)
+        quota_of = self.quotas.get
+        for name, its, (action, next_hop) in zip(self.names, self.waiting, said, strict=True):
+            yield DomainStatus(name, action, next_hop, its.items, its.octets, its.oldest, quota_of(name))
+
+
 class StatusAnswer(Answer, frozen=True, tag="status"):
     """How this host is. Without a running server: no `started`, no releases, no calls."""
 
@@ -336,6 +358,7 @@ class ReloadAnswer(Answer, frozen=True, tag="reload"):
 
 AnyAnswer = (
     Failed
+    | Rows
     | StatusAnswer
     | DomainsAnswer
     | QueueAnswer
@@ -354,6 +377,21 @@ _answers: msgspec.json.Decoder[AnyAnswer] = msgspec.json.Decoder(AnyAnswer)
 def write_line(value: Request | Answer) -> bytes:
     """A request or an answer as its line, with the line end."""
     return _encoder.encode(value) + b"\n"
+
+
+def joined(answers: Iterable[AnyAnswer]) -> Iterator[AnyAnswer]:
+    """The answers, with the domains that came ahead of one in it.
+
+    Very many come in portions: some are read while others are made, and whoever makes them does other things between.
+    """
+    rows: list[DomainStatus] = []
+    for answer in answers:
+        if isinstance(answer, Rows):
+            rows += answer.domains()
+        elif isinstance(answer, StatusAnswer) and rows:
+            yield structs.replace(answer, domains=(*rows, *answer.domains))
+        else:
+            yield answer
 
 
 def read_request(line: bytes) -> AnyRequest:

@@ -17,12 +17,20 @@ from typing import TypeVar
 
 from restante.admin import protocol as p
 from restante.admin.choice import Choice, NotChosen, choice_of
-from restante.admin.domains import Amount, DomainPages, LastContact, rows_of
+from restante.admin.domains import Amount, DomainPages, LastContact, dated_rows
 from restante.admin.endings import Done, Redirecting, Returning, parse_target
 from restante.admin.fullness import Full, Fullness
 from restante.admin.lanes import Lanes
 from restante.admin.left import WANTED, tried, unchanged
-from restante.admin.listing import domain_rows, header_section, queue_item, quota_of, quota_use, shown_item
+from restante.admin.listing import (
+    domains_listed,
+    header_section,
+    queue_item,
+    quota_of,
+    quota_use,
+    rows_of,
+    shown_item,
+)
 from restante.admin.seen import Seen
 from restante.admin.timeline import Period, Timeline
 from restante.calls.going import CallRate
@@ -57,6 +65,9 @@ View = TypeVar("View", ReleaseView, CallView)
 
 PROGRESS_SECONDS = 0.2
 """Between two answers of a release or a call that is waited for."""
+MAX_DOMAINS = 1_000_000
+"""Domains in one listing, those with mail before the others; 190 octets each."""
+DOMAINS_A_TURN = 2000
 
 
 class NotYours(RestanteError):
@@ -125,6 +136,10 @@ class Steering:
                     async with contextlib.aclosing(series):
                         async for answer in series:
                             yield answer
+                case p.Status():
+                    async with contextlib.aclosing(self._status()) as series:
+                        async for answer in series:
+                            yield answer
                 case _:
                     yield await self.answer(request)
         except (IdError, AddressError, NextHopError, NotChosen) as error:
@@ -136,8 +151,8 @@ class Steering:
         """The one answer to what is not waited for. Raises IdError, AddressError, RestanteError."""
         match request:
             case p.Status():
-                self._check_all_are_meant()
-                return await self._status_answer()
+                [answer] = p.joined([part async for part in self._status()])
+                return answer
             case p.Domains():
                 return await self._domains(request)
             case p.Queue():
@@ -184,7 +199,8 @@ class Steering:
             )
         after = names[limit - 1] if len(names) > limit else None
         kept = await self._spool.stopped_domains()
-        rows = rows_of(names[:limit], directory, waiting, kept, last_contact=self._last_contact, clock=self._clock)
+        page = list(map(DomainName, names[:limit]))
+        rows = dated_rows(page, directory, waiting, kept, last_contact=self._last_contact, clock=self._clock)
         return p.DomainsAnswer(rows, self._clock.wall(), after)
 
     @property
@@ -204,12 +220,20 @@ class Steering:
         """Which domains are nearly at their quotas, the fullest first, of those that may be seen; seconds old."""
         return await self._fullness.nearly_full(self._directory(), self._seen.within)
 
-    async def _status_answer(self) -> p.StatusAnswer:
+    async def _status(self) -> AsyncGenerator[p.Rows | p.StatusAnswer, None]:
+        """How this host is, with all domains but the last ones ahead; the loop turns meanwhile."""
+        self._check_all_are_meant()
         state = self._process() if self._process is not None else None
         stopped = await self._spool.stopped()
-        waiting, kept = self._spool.domains(), await self._spool.stopped_domains()
-        domains, left_out = await domain_rows(self._directory(), waiting, kept)
-        return p.StatusAnswer(
+        directory, waiting, kept = self._directory(), self._spool.domains(), await self._spool.stopped_domains()
+        names = domains_listed(directory, waiting)
+        listed = names[:MAX_DOMAINS]
+        start = 0
+        while len(listed) - start > DOMAINS_A_TURN:
+            yield rows_of(listed[start : start + DOMAINS_A_TURN], directory, waiting, kept)
+            await asyncio.sleep(0)
+            start += DOMAINS_A_TURN
+        yield p.StatusAnswer(
             hostname=self._directory().hostname,
             version=version("restante"),
             now=self._clock.wall(),
@@ -217,8 +241,8 @@ class Steering:
             started=state.started if state is not None else None,
             listening=state.listening if state is not None else (),
             connections=state.connections if state is not None else 0,
-            domains=domains,
-            domains_left_out=left_out,
+            domains=tuple(rows_of(listed[start:], directory, waiting, kept).domains()),
+            domains_left_out=max(0, len(names) - MAX_DOMAINS),
             frozen=stopped.get(ItemState.FROZEN, 0),
             quarantined=stopped.get(ItemState.QUARANTINED, 0),
             releases=self.releases(),

@@ -156,6 +156,6 @@ async def _ask_store(configured: Configured, request: p.AnyRequest) -> list[p.An
             process=None,
         )
         async with contextlib.aclosing(steering.answers(request)) as answers:
-            return [answer async for answer in answers]
+            return list(p.joined([answer async for answer in answers]))
     finally:
         await spool.close()

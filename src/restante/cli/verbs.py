@@ -50,8 +50,9 @@ Wait = Annotated[bool, typer.Option("--wait", help="Show how it goes until it ha
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Does what the command line says; the exit status."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        app(args=arguments, prog_name="restante")
+        app.only(words[0] if words else "")(args=words, prog_name="restante")
         status = p.DONE
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else p.DONE

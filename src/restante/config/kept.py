@@ -19,7 +19,7 @@ from pydantic import Field
 
 from restante.config import checks, proofs, words
 from restante.config.build import Kept, entry_of, user_of
-from restante.config.plain import PlainReader
+from restante.config.plain import read_plain
 from restante.config.problems import ConfigError, Problem, write_key
 from restante.config.reading import NAMES, Reading
 from restante.config.recipients import KIND as RECIPIENTS
@@ -102,13 +102,9 @@ class KeptReader:
 
     def _take_plain(self, rows: Mapping[str, str]) -> dict[str, str]:
         """Takes those of domains that say nothing unusual; the others."""
-        plain, rest = PlainReader(), dict[str, str]()
-        for name, text in rows.items():
-            if (entry := plain.read(name, text)) is not None:
-                self._entries[name] = entry
-            else:
-                rest[name] = text
-        return rest
+        plain = read_plain(rows)
+        self._entries.update(plain)
+        return {name: text for name, text in rows.items() if name not in plain} if len(plain) < len(rows) else {}
 
     def _take_recipients(self, name: str, text: str) -> None:
         try:

@@ -31,8 +31,9 @@ def _all(settings: Settings, directory: Directory) -> Iterator[_Note]:
     for number, listen in enumerate(settings.listen):
         for key, note in _of_listener(listen, settings, directory):
             yield ("listen", number, key), note
+    is_unproven = _is_unproven(settings.dns)
     for entry in directory.entries():
-        if isinstance(entry, Held | Relayed) and entry.tls == TlsLevel.DANE and _is_unproven(settings.dns):
+        if is_unproven and isinstance(entry, (Held, Relayed)) and entry.tls == TlsLevel.DANE:
             note = "nothing will be sent: the word of dns.servers on DNSSEC does not count"
             yield ("domains", entry.name, "tls"), note
         if isinstance(entry, Held) and isinstance(entry.next_hop, Caller):

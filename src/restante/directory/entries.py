@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby, repeat
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeGuard
@@ -137,7 +138,7 @@ class Retention:
     """How much later than that a contact may come."""
 
 
-class Quota(msgspec.Struct, frozen=True):
+class Quota(msgspec.Struct, frozen=True, gc=False):
     """How much may wait for a held domain; None is no limit."""
 
     octets: int | None = None
@@ -149,7 +150,7 @@ HELD_RETENTION = Retention(expire=2_592_000.0, contacts=3)
 RELAY_RETENTION = Retention(warn_after=14_400.0)
 
 
-class Held(msgspec.Struct, frozen=True):
+class Held(msgspec.Struct, frozen=True, gc=False):
     """Mail waits here until somebody with a grant asks for it."""
 
     name: str
@@ -174,7 +175,7 @@ class Held(msgspec.Struct, frozen=True):
     """The users whose own domain this is: they may release it too. Directory fills it in."""
 
 
-class Relayed(msgspec.Struct, frozen=True):
+class Relayed(msgspec.Struct, frozen=True, gc=False):
     """Mail goes on at once, for those who may relay, or for anyone."""
 
     name: str
@@ -229,8 +230,7 @@ def asks_who_exists(entry: Entry | None) -> TypeGuard[Held | Relayed]:
 
 
 class Directory:
-    """All entries, by name, by group, by next hop and by who was granted them; all users, by name and by certificate;
-    and who may relay.
+    """All entries, by name and by who was granted them; all users, by name and by certificate; and who may relay.
 
     What is held for a domain that users call their own has them as its owners.
     """
@@ -247,14 +247,12 @@ class Directory:
         self._entries: dict[str, Entry] = {entry.name: entry for entry in entries}
         self._users = {user.name: user for user in users}
         self._logins: dict[str, set[str]] = {}
-        self._groups: dict[str, list[Held]] = {}
-        self._next_hops: dict[IPAddress, list[Held]] = {}
-        self._below: dict[str, list[Held]] = {}
+        self._next_hops: set[IPAddress] = set()
         self._proofs: dict[Grant, dict[str, Held]] = {}
         self._networks: dict[tuple[int, int], dict[int, dict[str, Held]]] = {}
         """By IP version and number of bits that follow the prefix, then by prefix; there are few lengths."""
         self._give_owners()
-        self._index([entry for entry in self._entries.values() if isinstance(entry, Held)])
+        self._index()
 
     def _give_owners(self) -> None:
         owners: dict[str, set[str]] = {}  # by domain
@@ -268,32 +266,22 @@ class Directory:
             if isinstance(entry := self._entries.get(held), Held):
                 self._entries[held] = replace(entry, owners=frozenset(names))
 
-    def _index(self, entries: Iterable[Held]) -> None:
-        """Very many entries say the same by the same objects, and stand below the same domain: that is found once."""
-        at: dict[int, list[Held]] = {}  # by the identity of a next hop
-        given: dict[int, list[dict[str, Held]]] = {}  # by that of grants
-        below: dict[str, list[list[Held]]] = {}
-        by_next_hop: dict[NextHop, list[Held]] = {}
-        for entry in entries:
-            name, grants, next_hop, above = entry.name, entry.grants, entry.next_hop, entry.name.partition(".")[2]
-            if id(grants) not in given:
-                given[id(grants)] = [self._holdings(grant) for grant in grants]
-            for holdings in given[id(grants)]:
-                holdings[name] = entry
+    def _index(self) -> None:
+        """Very many entries say the same by the same objects: each of those is looked at once."""
+        held = list(self._held())
+        for _, alike in groupby(held, lambda entry: id(entry.grants)):
+            given = {entry.name: entry for entry in alike}
+            for grant in next(iter(given.values())).grants:
+                self._holdings(grant).update(given)
+        for entry in held:
             for owner in entry.owners:
-                self._holdings(Grant(login=owner))[name] = entry
-            if entry.group is not None:
-                self._groups.setdefault(entry.group, []).append(entry)
-            if id(next_hop) not in at:
-                at[id(next_hop)] = by_next_hop.setdefault(next_hop, [])
-            at[id(next_hop)].append(entry)
-            if above not in below:
-                below[above] = [self._below.setdefault(each, []) for each in _and_above(above)]
-            for of_one in below[above]:
-                of_one.append(entry)
-        for hop, held in by_next_hop.items():
-            if isinstance(hop, HostPort) and (address := hop.address) is not None:
-                self._next_hops.setdefault(address, []).extend(held)
+                self._holdings(Grant(login=owner))[entry.name] = entry
+        hops = {id(entry.next_hop): entry.next_hop for entry in held}.values()
+        addresses = (hop.address for hop in hops if isinstance(hop, HostPort))
+        self._next_hops = {address for address in addresses if address is not None}
+
+    def _held(self) -> Iterator[Held]:
+        return (entry for entry in self._entries.values() if isinstance(entry, Held))
 
     def _holdings(self, grant: Grant) -> dict[str, Held]:
         """What a grant gives, by name, to be filled."""
@@ -311,6 +299,10 @@ class Directory:
         """All of them."""
         return self._entries.values()
 
+    def names(self) -> Collection[str]:
+        """Theirs."""
+        return self._entries.keys()
+
     def entry(self, name: str) -> Entry | None:
         """The entry of that very name: a domain, or `*`."""
         return self._entries.get(name)
@@ -318,6 +310,10 @@ class Directory:
     def entry_for(self, domain: DomainName) -> Entry | None:
         """What decides about mail for a domain: its own entry, else `*`, else None."""
         return self._entries.get(domain) or self._entries.get(EVERY_OTHER)
+
+    def entries_for(self, domains: Iterable[DomainName]) -> Iterator[Entry | None]:
+        """The same for many."""
+        return map(self._entries.get, domains, repeat(self._entries.get(EVERY_OTHER)))
 
     @property
     def users(self) -> Mapping[str, User]:
@@ -364,25 +360,18 @@ class Directory:
         yield from map(ipaddress.ip_network, self._next_hops)
 
     def in_group(self, group: str) -> tuple[Held, ...]:
-        """The held entries of a group."""
-        return tuple(self._groups.get(group, ()))
+        """The held entries of a group; all are looked at, for an operator."""
+        return tuple(entry for entry in self._held() if entry.group == group)
 
     def at_next_hop(self, address: IPAddress) -> tuple[Held, ...]:
-        """The held entries whose next hop is written as that address."""
-        return tuple(self._next_hops.get(address, ()))
+        """The held entries whose next hop is written as that address; all are looked at."""
+        return tuple(e for e in self._held() if isinstance(e.next_hop, HostPort) and e.next_hop.address == address)
 
     def below(self, domain: DomainName) -> tuple[Held, ...]:
-        """The held entry of a domain and those below it, on label boundaries."""
+        """The held entry of a domain and those below it, on label boundaries; all are looked at."""
         own = self._entries.get(domain)
-        is_held = isinstance(own, Held) and domain != EVERY_OTHER
-        return (*([own] if is_held else []), *self._below.get(domain, ()))
-
-
-def _and_above(domain: str) -> Iterator[str]:
-    """A domain and those above it; nothing for what has no labels."""
-    while domain:
-        yield domain
-        domain = domain.partition(".")[2]
+        below = (entry for entry in self._held() if entry.name.endswith(f".{domain}"))
+        return (own, *below) if isinstance(own, Held) and domain != EVERY_OTHER else tuple(below)
 
 
 def _once(holdings: Iterable[Mapping[str, Held]]) -> tuple[Held, ...]:

@@ -1,4 +1,4 @@
-"""Socket options for a far and thin link; what this kernel lacks is left out.
+"""Socket options for a far and thin link; what this kernel lacks is left out. And how many sockets there may be.
 
 BBR does not slow down for the loss of single packets; little unsent is buffered in the kernel, so that what runs
 ahead is ours to bound; a link that is dead is noticed after DEAD_SECONDS, inside the window, and after twice as many
@@ -9,6 +9,8 @@ Linux hands all of them down from a listening socket to each connection that is 
 
 from __future__ import annotations
 
+import contextlib
+import resource
 import socket
 from typing import Protocol
 
@@ -40,3 +42,11 @@ def tune(sock: HasOptions) -> None:
                 sock.setsockopt(level, option, value)
             except OSError:
                 continue
+
+
+def allow_many_files() -> None:
+    """As many open files as this process may have: a connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -8,13 +8,13 @@ expected until its grace was over. Domains that `*` holds by MX have no site of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 from msgspec import structs
 
 from restante.directory.entries import Directory, Held
-from restante.directory.rights import match_node
+from restante.directory.rights import matching
 from restante.facts import AlarmCleared, AlarmKind, AlarmRaised, Announce, ReleaseDecided
 from restante.message.trace import date
 from restante.release.destinations import entry_of
@@ -145,8 +145,11 @@ class Expected:
         self._changed.add(name)
 
 
-def asked_for(fact: ReleaseDecided, directory: Directory) -> Iterable[str]:
-    """The names of the entries that were granted: ATRN names them, of ETRN the node is known."""
+def asked_for(fact: ReleaseDecided, directory: Directory) -> Iterator[str | None]:
+    """The names of the entries that were granted: ATRN names them, of ETRN the node is known.
+
+    Step by step, for who must pause: None for an entry that was looked at and is not one of them.
+    """
     for granted in fact.granted:
         try:
             node = parse_node(granted)
@@ -156,4 +159,5 @@ def asked_for(fact: ReleaseDecided, directory: Directory) -> Iterable[str]:
         if isinstance(node, DomainNode):
             yield node.domain
         else:
-            yield from (entry.name for entry in match_node(directory, node, fact.principal))
+            for entry in matching(directory, node, fact.principal):
+                yield None if entry is None else entry.name

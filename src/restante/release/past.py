@@ -7,7 +7,7 @@ changed every few minutes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 import msgspec
@@ -28,6 +28,8 @@ MOST_OF_CALLS = 4000
 MOST_OF_AN_ERROR = 200
 AT_ONCE = 100
 """Contacts that are noted in one turn of the event loop: hundredths of a millisecond each."""
+LOOKED_AT_ONCE = 2000
+"""Entries of which it is found out in one turn whether they were meant."""
 _SEEN = "seen "
 _CALLED = "called "
 
@@ -57,17 +59,20 @@ class Past:
         self._reasons: dict[str, str] = {}
         self._changed: set[str] = set()
         """Names of rows."""
+        self._asking: dict[object, tuple[Iterator[str | None], int]] = {}
+        """By who said what in an ETRN for very many: whom it means, as far as that was not looked at; and when."""
         self._asked: dict[str, int] = {}
-        """What is not in its ring yet: when which site has asked, by one ETRN for very many."""
+        """What is not in its ring yet: when which site has asked."""
 
     # what happens
 
     def heard(self, fact: Fact) -> None:
         """Notes that a site has asked, and calls."""
         match fact:
-            case ReleaseDecided(granted=granted) if granted:
-                self._asked |= dict.fromkeys(asked_for(fact, self._directory()), int(self._clock.wall()))
-                if len(self._asked) <= AT_ONCE:
+            case ReleaseDecided(principal=principal, granted=granted) if granted:
+                self._asking[principal, granted] = asked_for(fact, self._directory()), int(self._clock.wall())
+                self._look((principal, granted))
+                if len(self._asked) <= AT_ONCE and not self._asking:
                     self.settle()
             case CallStarted():
                 self._reasons[fact.call] = fact.reason
@@ -88,9 +93,19 @@ class Past:
 
     def settle(self) -> bool:
         """Notes some of those who have asked; whether there are more of them, for another turn of the event loop."""
+        if self._asking:
+            self._look(next(iter(self._asking)))
         for name in list(islice(self._asked, AT_ONCE)):
             self._settle(name)
-        return bool(self._asked)
+        return bool(self._asked or self._asking)
+
+    def _look(self, asking: object) -> None:
+        """Finds out some of those whom an ETRN means."""
+        entries, when = self._asking[asking]
+        looked_at = list(islice(entries, LOOKED_AT_ONCE))
+        self._asked |= {name: when for name in looked_at if name is not None}
+        if len(looked_at) < LOOKED_AT_ONCE:
+            del self._asking[asking]
 
     # what is known
 
@@ -100,6 +115,8 @@ class Past:
 
     def contacts(self, name: str) -> tuple[Been, ...]:
         """The contacts of an entry, in order; none overlaps another."""
+        while self._asking:
+            self._look(next(iter(self._asking)))
         self._settle(name)
         return been.contacts_of(self._rings.get(name, b""))
 
