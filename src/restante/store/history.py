@@ -35,9 +35,19 @@ class HistoryUnusable(FileUnusable):
 class History:
     """One open connection. Not for two threads at once; every method blocks for some time."""
 
-    def __init__(self, file: Path, connection: apsw.Connection, *, trouble: str = "", lost: str = "") -> None:
+    def __init__(
+        self,
+        file: Path,
+        connection: apsw.Connection,
+        *,
+        read: dict[str, bytes] | None = None,
+        trouble: str = "",
+        lost: str = "",
+    ) -> None:
+        """`read`: all its rows, where who opened it has just read them."""
         self._file = file
         self._connection = connection
+        self._read = read
         self.trouble = trouble
         """Why it is in memory alone; empty where it is on disk."""
         self.lost = lost
@@ -50,12 +60,16 @@ class History:
 
     def rows(self) -> dict[str, bytes]:
         """All rows that are as they were written, by name, in the order of names. Raises HistoryUnusable."""
+        read, self._read = self._read, None  # kept for the first who asks alone
+        if read is not None:
+            return read
         with _told(self._file):
             found: list[Any] = self._connection.execute(_ALL).fetchall()
         return {str(row[0]): row[1] for row in found if _is_whole(row)}
 
     def change(self, put: Mapping[str, bytes], gone: Iterable[str] = ()) -> None:
         """Writes rows and removes others, all or none; they are safe when it returns. Raises HistoryUnusable."""
+        self._read = None
         with _told(self._file), self._connection:
             self._connection.executemany("DELETE FROM rows WHERE name = ?", [(name,) for name in gone])
             self._connection.executemany(_PUT, [(name, value, _seal(name, value)) for name, value in put.items()])
@@ -81,10 +95,10 @@ def open_history(data: Path, disk: Disk | None = None) -> History:
 def _opened_or_made(disk: Disk, file: Path) -> History:
     try:
         lost = what_is_lost(file)
-        return History(file, _opened(disk, file), lost=lost)
+        return _opened(disk, file, lost)
     except (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError, _NotAsWritten) as error:
         remove(disk, file)
-        return History(file, _opened(disk, file), lost=str(error))
+        return _opened(disk, file, str(error))
 
 
 def _in_memory(file: Path, history: History) -> History:
@@ -101,7 +115,7 @@ class _NotAsWritten(Exception):
     """It is no history of this version, or not as it was written."""
 
 
-def _opened(disk: Disk, file: Path) -> apsw.Connection:
+def _opened(disk: Disk, file: Path, lost: str) -> History:
     connection = connect(disk, file)
     try:
         connection.set_busy_timeout(5000)
@@ -112,22 +126,25 @@ def _opened(disk: Disk, file: Path) -> apsw.Connection:
                 connection.execute(_TABLE)
                 connection.execute(f"PRAGMA application_id = {APPLICATION}")
                 connection.execute(f"PRAGMA user_version = {VERSION}")
-        _assert_form(connection)
+        read = _read_all(connection)
     except BaseException:
         connection.close()
         raise
-    return connection
+    return History(file, connection, read=read, lost=lost)
 
 
-def _assert_form(connection: apsw.Connection) -> None:
+def _read_all(connection: apsw.Connection) -> dict[str, bytes]:
+    """All rows. Raises _NotAsWritten."""
     form = [connection.pragma("application_id"), connection.pragma("user_version")]
     tables = connection.execute("SELECT sql FROM sqlite_schema").fetchall()
     if (form, tables) != ([APPLICATION, VERSION], [(_TABLE,)]):
         raise _NotAsWritten("it has another form")
     if (found := connection.execute("PRAGMA quick_check(1)").get) != "ok":
         raise _NotAsWritten(str(found))
-    if not all(map(_is_whole, connection.execute(_ALL))):
+    rows: list[Any] = connection.execute(_ALL).fetchall()
+    if not all(map(_is_whole, rows)):
         raise _NotAsWritten("a row is not as it was written")
+    return {name: value for name, value, _ in rows}
 
 
 def _is_whole(row: Sequence[object]) -> bool:
