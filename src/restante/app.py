@@ -11,8 +11,9 @@ import asyncio
 import contextlib
 import gc
 import os
-import resource
 import signal
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -51,6 +52,7 @@ from restante.net.networks import Networks
 from restante.net.renewal import Renewed, ServerFiles
 from restante.net.stream import Stream, StreamClosed, StreamTimeout
 from restante.net.tls import ServerContext, self_signed
+from restante.net.tuning import allow_many_files
 from restante.observe import log
 from restante.observe.feed import FactFeed
 from restante.observe.observing import ObserveMeans, Observing
@@ -60,7 +62,9 @@ from restante.release.learning import learns
 from restante.release.requests import Releases
 from restante.release.upkeep import Upkeep, open_upkeep
 from restante.server.admission import Admission
-from restante.server.session import Limits, Services, Session
+from restante.server.over import Over
+from restante.server.services import Limits, Services
+from restante.server.session import Session
 from restante.server.turning import Often, Turning
 from restante.smtp.client import Ahead
 from restante.smtp.services import Service
@@ -152,13 +156,19 @@ class App:
         loop.set_exception_handler(log.unexpected)
         self._facts.subscribe(log.log_fact)
         self._facts.subscribe(self._observing.heard)
-        _allow_many_files()
+        allow_many_files()
         make_private(self._settings.data)
         self._watch = StoreWatch(self._settings.data, folder_of(self._file))
-        opening = loop.create_task(self._open_spool())  # its process starts while the directory is made
+        reading = ThreadPoolExecutor(1)  # of two threads that read rows each waits for the other at each row
+        loop.set_default_executor(reading)
+        opening = loop.create_task(self._open_spool())
+        await asyncio.sleep(0)  # what it reads comes first: then its process reads while the directory is made
         try:
             self._directory = await self._watch.build(self._settings)
         finally:
+            await asyncio.wait([opening])
+            loop.set_default_executor(ThreadPoolExecutor())
+            reading.shutdown(wait=False)
             self._spool = await opening
         self._admission = self._make_admission(self._spool)
         self._keeper.start()
@@ -430,20 +440,24 @@ class App:
             door.handler = partial(self._session, listen, self._services(listen, settings))
         self._listeners |= opened
 
-    async def _session(self, listen: Listen, services: Services, stream: AsyncioStream, guest: Guest) -> None:
-        if listen.tls == "implicit":
-            guest.waiting_since = self._clock.monotonic()
-            try:
-                await stream.begin_tls(self._tls_context())
-            except (StreamClosed, StreamTimeout):
-                return
+    def _session(self, listen: Listen, services: Services, stream: AsyncioStream, guest: Guest) -> Awaitable[None]:
+        return (self._secured if listen.tls == "implicit" else self._begun)(services, stream, guest)
+
+    async def _secured(self, services: Services, stream: AsyncioStream, guest: Guest) -> None:
+        guest.waiting_since = self._clock.monotonic()
+        with contextlib.suppress(StreamClosed, StreamTimeout):
+            await stream.begin_tls(self._tls_context())
+            await self._begun(services, stream, guest)
+
+    def _begun(self, services: Services, stream: AsyncioStream, guest: Guest) -> Over:
         session = Session(stream, services, guest)
         self._sessions[session] = stream
-        try:
-            await session.run()
-        finally:
-            del self._sessions[session]
-            self._octets_of_ended += stream.received
+        over = session.begin()
+        over.add_done_callback(lambda _: self._ended(session))
+        return over
+
+    def _ended(self, session: Session) -> None:
+        self._octets_of_ended += self._sessions.pop(session).received
 
     def _services(self, listen: Listen, settings: Settings) -> Services:
         """What all sessions of one listener have, made once: it takes longer than to greet."""
@@ -583,11 +597,3 @@ def _limits(settings: Settings) -> Limits:
         limits.min_rate,
         limits.header_size,
     )
-
-
-def _allow_many_files() -> None:
-    """As many open files as this process may have: a connection is one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -30,13 +30,10 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock."""
 
-    def wall(self) -> float:
-        """Seconds since 1970, UTC."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Seconds since some start."""
-        return time.monotonic()
+    wall = staticmethod(time.time)
+    """Seconds since 1970, UTC."""
+    monotonic = staticmethod(time.monotonic)
+    """Seconds since some start."""
 
     async def sleep(self, seconds: float) -> None:
         """Waits in the running event loop."""

@@ -26,7 +26,8 @@ from restante.net.listen import Listener
 from restante.net.tls import ServerContext, TlsLevel, TlsPolicy
 from restante.release.answers import NothingWaiting, Queued, Started
 from restante.release.requests import Releases
-from restante.server.session import Limits, Services, Session
+from restante.server.services import Limits, Services
+from restante.server.session import Session
 from restante.smtp.node import DomainNode
 from restante.spool.spool import INLINE_LIMIT, Arrival, ContentWriter, Filter
 from restante.store.sqlite import SqliteSpool, open_spool

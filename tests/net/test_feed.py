@@ -1,4 +1,4 @@
-"""AsyncioStream.feed(): what comes is taken as it comes, until that is enough."""
+"""AsyncioStream.feed() and listen(): what comes is taken as it comes, until that is enough."""
 
 from __future__ import annotations
 
@@ -145,3 +145,58 @@ async def test_a_reset_is_an_error() -> None:
     right.close()  # with octets unread: a reset
     with pytest.raises(StreamClosed):
         await feeding
+
+
+# without a coroutine
+
+
+Told = list[tuple[bool, Exception | None]]
+
+
+async def test_who_listens_is_told_when_it_is_enough(pair: Pair) -> None:
+    """Once, in the turn of the loop in which it came; what comes then is kept."""
+    ours, theirs = pair
+    told: Told = []
+    taker = Taker(lambda data: None if data == b"two" else 60.0)
+    ours.listen(taker, 60, lambda *how: told.append(how))
+    for data in (b"one", b"two", b"three"):
+        theirs.write(data)
+        await until(lambda: ours.received and (taker.taken[-1] == data or ours.unread))  # noqa: B023 - waited for here
+    assert taker.taken == [b"one", b"two"]
+    assert told == [(True, None)]
+    assert await ours.read(60) == b"three"
+
+
+async def test_who_listens_is_told_of_what_has_come_already(pair: Pair) -> None:
+    """For the next feed() to give."""
+    ours, theirs = pair
+    theirs.write(b"one")
+    await until(lambda: ours.unread == 3)
+    told: Told = []
+    ours.listen(Taker(), 60, lambda *how: told.append(how))
+    assert told == [(False, None)]
+    taker = Taker(lambda _: None)
+    assert await ours.feed(taker, 60)
+    assert taker.taken == [b"one"]
+
+
+async def test_who_listens_is_told_of_an_end_and_of_silence(pair: Pair) -> None:
+    """And of what was wrong with who takes."""
+    ours, theirs = pair
+    told: Told = []
+    ours.listen(Taker(), 0.05, lambda *how: told.append(how))
+    await until(lambda: told)
+    assert isinstance(told[0][1], StreamTimeout)
+
+    def fails(_: bytes) -> float:
+        raise LookupError("a mistake of ours")
+
+    ours.listen(fails, 60, lambda *how: told.append(how))
+    theirs.write(b"x")
+    await until(lambda: len(told) == 2)
+    assert isinstance(told[1][1], LookupError)
+    ours.listen(Taker(), 60, lambda *how: told.append(how))
+    theirs.end()
+    await until(lambda: len(told) == 3)
+    assert told[2] == (False, None)
+    assert not await ours.feed(Taker(), 60)

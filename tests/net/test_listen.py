@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import os
 import resource
 import socket
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -335,6 +337,47 @@ async def test_a_peer_that_is_gone_before_it_is_looked_at(listening: Open) -> No
         while listener.sessions:
             await asyncio.sleep(0.01)
     assert all(isinstance(context["exception"], StreamClosed) for context in told), told
+
+
+async def test_who_serves_without_a_task_says_when_that_is_over(listening: Open) -> None:
+    """The connection goes on until then, and leaves nothing to the garbage collector."""
+    streams: list[weakref.ref[AsyncioStream]] = []
+    over: list[asyncio.Future[None]] = []
+
+    def serve(stream: AsyncioStream) -> asyncio.Future[None]:
+        stream.write(b"220 hello\r\n")
+        streams.append(weakref.ref(stream))
+        over.append(asyncio.get_running_loop().create_future())
+        return over[-1]
+
+    listener = await listening(serve)
+    gc.disable()
+    try:
+        reader, writer = await connect(listener)
+        assert await reader.readline() == b"220 hello\r\n"
+        assert listener.sessions == 1
+        over.pop().set_result(None)
+        assert await reader.read() == b""
+        await until(lambda: not listener.sessions and streams[0]() is None)
+    finally:
+        gc.enable()
+    writer.close()
+
+
+async def test_who_cannot_even_begin_to_serve_is_told_to_the_loop(listening: Open) -> None:
+    """As one that fails later is."""
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+    def fails(_: AsyncioStream) -> asyncio.Future[None]:
+        raise LookupError("a mistake of ours")
+
+    listener = await listening(fails)
+    reader, writer = await connect(listener)
+    assert await reader.read() == b""
+    writer.close()
+    await until(lambda: told and not listener.sessions)
+    assert [str(context["exception"]) for context in told] == ["a mistake of ours"]
 
 
 # proxies

@@ -24,7 +24,8 @@ from restante.net.stream import StreamClosed
 from restante.net.tls import ServerContext
 from restante.release.answers import Answer, NotAllowed
 from restante.server.admission import Admission
-from restante.server.session import Limits, Services, Session
+from restante.server.services import Limits, Services
+from restante.server.session import Session
 from restante.server.turning import Turning
 from restante.smtp.node import Node
 from restante.smtp.services import Service
@@ -211,6 +212,10 @@ class Office:
         self._peers.append(peer)
         return peer
 
+    def forget(self, peer: Peer) -> None:
+        """It has left."""
+        self._peers.remove(peer)
+
     async def waiting(self) -> list[Item]:
         """What waits in the spool."""
         return await self.spool.listing(Filter())
@@ -241,7 +246,7 @@ class Peer:
     def __init__(self, stream: AsyncioStream, theirs: AsyncioStream, session: Session) -> None:
         self.stream = stream
         self.session = session
-        self._theirs = theirs
+        self.theirs = theirs
         self.task = asyncio.create_task(self._serve())
         self._heard = b""
 
@@ -250,7 +255,7 @@ class Peer:
         try:
             await self.session.run()
         finally:
-            await self._theirs.close()
+            await self.theirs.close()
 
     def say(self, text: str | bytes) -> None:
         """Sends it as it is."""

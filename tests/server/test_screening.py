@@ -18,7 +18,7 @@ from restante.facts import CommandRefused, FilterFailed, FilterJudged, FilterPas
 from restante.filtering.filter import Accept, FilterError, Refuse, Shown, Verdict
 from restante.filtering.screen import AT_ONCE, FilterRules, Screen
 from restante.model import write_message_id
-from restante.server.session import Limits
+from restante.server.services import Limits
 from restante.smtp.reply import Reply
 from restante.smtp.services import Service
 from restante.spool.spool import INLINE_LIMIT, SpoolFull

@@ -17,7 +17,7 @@ from restante.net import asyncio_stream
 from restante.net.tls import ServerContext, client_context, self_signed, server_context
 from restante.release.answers import Answer, NothingWaiting, Started
 from restante.server import session as session_module
-from restante.server.session import Limits
+from restante.server.services import Limits
 from restante.smtp.node import DomainNode, Node
 from restante.spool.spool import INLINE_LIMIT, SpoolBroken, SpoolFull
 

@@ -21,7 +21,8 @@ from restante.net.asyncio_stream import memory_pair
 from restante.net.door import Door, Guest, Rules
 from restante.net.tls import Pair, client_context, self_signed, server_context
 from restante.release.answers import Answer, NotAllowed
-from restante.server.session import Limits, Services, Session
+from restante.server.services import Limits, Services
+from restante.server.session import Session
 from restante.smtp.node import Node
 
 Meet = Callable[..., Awaitable[tuple[Peer, Guest]]]

@@ -24,7 +24,7 @@ from restante.logins.passwords import hash_password, scram_keys
 from restante.model import Caller, DomainName, Principal
 from restante.net.tls import Pair, client_context, self_signed, server_context
 from restante.release.requests import Releases
-from restante.server.session import Limits
+from restante.server.services import Limits
 from restante.smtp.sasl import Aborted, Credentials, client_exchange
 from restante.smtp.services import Service
 

@@ -6,12 +6,12 @@ The mechanisms are the real ones; the user `tim` is RFC 2195's.
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
 from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.smtp.talk import PASSWORDS, SIZE, Talker, assert_well_formed, cut, cut_at, hear, talk, whole
 
 from restante.smtp.events import AuthAsked, AuthContinued, ReleaseAsked, TransactionOpened, TurnAsked

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from itertools import product
 
 import pytest
+from msgspec.structs import replace
 from tests.smtp.talk import SIZE, Talker, talk
 
 from restante.smtp import reply

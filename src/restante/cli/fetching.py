@@ -23,7 +23,8 @@ from restante.model import ByMx, DomainName, HostPort, Mailbox, NextHopError, Pr
 from restante.net.dial import dial
 from restante.net.stream import Stream
 from restante.release.answers import Answer
-from restante.server.session import Limits, Services, Session
+from restante.server.services import Limits, Services
+from restante.server.session import Session
 from restante.smtp.node import Node
 from restante.smtp.services import Service
 from restante.transport.lmtp import LmtpCarrier

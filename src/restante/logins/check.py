@@ -98,8 +98,9 @@ class Logins:
         self.clock = clock
         self.guesses = Guesses(limits)
         self.workers = Workers(_THREADS, _WAITING)
-        self._of: Directory | None = None  # whose users _have tells of
+        self._of: Directory | None = None  # whose users _have and _offers tell of
         self._have = UsersHave()
+        self._offers: dict[tuple[bool, ...], tuple[str, ...]] = {}
         self._disguise = disguise
 
     def offer(
@@ -108,15 +109,18 @@ class Logins:
         """mechanisms(), for the users of now and a session's principal."""
         directory = self.directory()
         if self._of is not directory:
-            self._of, self._have = directory, UsersHave.of(directory.users.values())
-        return mechanisms(
-            self._have,
-            is_encrypted=is_encrypted,
-            allow_clear=allow_clear,
-            has_certificate=bool(_proven(directory, principal)),
-            is_odmr=is_odmr,
-            can_bind=can_bind,
-        )
+            self._of, self._have, self._offers = directory, UsersHave.of(directory.users.values()), {}
+        state = is_encrypted, allow_clear, bool(_proven(directory, principal)), is_odmr, can_bind
+        if (offer := self._offers.get(state)) is None:
+            offer = self._offers[state] = mechanisms(
+                self._have,
+                is_encrypted=is_encrypted,
+                allow_clear=allow_clear,
+                has_certificate=state[2],
+                is_odmr=is_odmr,
+                can_bind=can_bind,
+            )
+        return offer
 
     def attempt(self, mechanism: str, principal: Principal, server_end_point: bytes = b"") -> Attempt:
         """One AUTH of a mechanism that mechanisms() gave.

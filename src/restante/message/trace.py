@@ -10,7 +10,7 @@ import re
 import time
 from functools import lru_cache
 
-from restante.model import Mailbox, MessageId, Principal, write_message_id
+from restante.model import IPAddress, Mailbox, MessageId, Principal, write_message_id
 
 MAX_LINE = 64 * 1024  # octets of a line that may be a header field
 _UNSAFE = re.compile(r"[^A-Za-z0-9.:_\[\]-]")
@@ -28,8 +28,13 @@ def opening(*, name: str, principal: Principal, hostname: str, protocol: str) ->
     """
     who = _UNSAFE.sub("?", name[:255]) or "?"
     proof = f" user={_UNSAFE.sub('?', principal.login)}" if principal.login else ""
-    literal = f"IPv6:{principal.address}" if principal.address.version == 6 else str(principal.address)
+    literal = _literal(principal.address)
     return f"Received: from {who} ([{literal}]{proof})\r\n\tby {hostname} (restante) with {protocol} id "
+
+
+@lru_cache(maxsize=1024)
+def _literal(address: IPAddress) -> str:
+    return f"IPv6:{address}" if address.version == 6 else str(address)
 
 
 def received(

@@ -1,7 +1,7 @@
 """Stream over asyncio (uvloop): what listen.py accepts and dial.py opens.
 
-Reading hands over what has come, without copying it about; beyond READ_AHEAD the peer is made to wait. One timer a
-connection serves all deadlines: it is moved only when it fires, so that a deadline for each command costs nothing.
+Reading hands over what has come, without copying it about; beyond READ_AHEAD the peer is made to wait. One timer of the
+loop serves all deadlines (net/shared.py), so that a deadline for each command costs nothing.
 `memory_pair` joins two ends inside one process, for tests.
 """
 
@@ -14,12 +14,21 @@ import os
 import socket
 import struct
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import cast
-from weakref import WeakKeyDictionary
 
 from restante.net.congestion import INFO_OCTETS, LOOK_SECONDS, Congestion, Sent
-from restante.net.stream import InjectedBytes, StreamClosed, StreamTimeout, Take, TlsContext, TlsLayer, TlsSession
+from restante.net.shared import shared_by
+from restante.net.stream import (
+    InjectedBytes,
+    StreamClosed,
+    StreamTimeout,
+    Take,
+    TlsContext,
+    TlsLayer,
+    TlsSession,
+    Woken,
+)
 from restante.net.tls_transport import TlsTransport
 from restante.net.tuning import tune
 from restante.smtp.node import IPAddress
@@ -35,30 +44,6 @@ End = tuple[IPAddress, int]
 NOWHERE: End = (ipaddress.ip_address("0.0.0.0"), 0)  # noqa: S104 - a peer without an address, as in a test
 
 
-class _Outbox:
-    """Streams of one loop with something to send: all of it leaves at the end of the loop's turn.
-
-    A write wakes whoever reads it, who then wants the processor: it is given up once a turn, not once a reply.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._streams: list[AsyncioStream] = []
-
-    def add(self, stream: AsyncioStream) -> None:
-        if not self._streams:
-            self._loop.call_soon(self._flush)
-        self._streams.append(stream)
-
-    def _flush(self) -> None:
-        streams, self._streams = self._streams, []
-        for stream in streams:
-            stream.flush()
-
-
-_outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Outbox] = WeakKeyDictionary()
-
-
 class AsyncioStream(asyncio.Protocol):
     """One connection. Made by a listener's or dial()'s protocol factory; `opened` is called with it once it stands."""
 
@@ -67,10 +52,7 @@ class AsyncioStream(asyncio.Protocol):
     ) -> None:
         """`ends`: the peer's and ours, of a connection that is tuned already, where whoever took it knows them."""
         self._loop = asyncio.get_running_loop()
-        outbox = _outboxes.get(self._loop)
-        if outbox is None:
-            outbox = _outboxes[self._loop] = _Outbox(self._loop)
-        self._outbox = outbox
+        self._outbox, self._deadlines = shared_by(self._loop)
         self._unsent: list[bytes] = []
         self._unsent_octets = 0
         self._opened = opened
@@ -82,16 +64,15 @@ class AsyncioStream(asyncio.Protocol):
         self._ended = False
         self._lost: Exception | None = None
         self._gone = False
-        self._reader: asyncio.Future[bool] | None = None
+        self._woken: Woken | None = None  # who waits for bytes
         self._take: Take | None = None
         self._writers: list[asyncio.Future[None]] = []
-        self._closed: asyncio.Future[None] = self._loop.create_future()
-        self._deadline: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
+        self._closed: asyncio.Future[None] | None = None  # where somebody waits for it
+        self.deadline: float | None = None
+        """Until when bytes are waited for, by the loop's clock."""
         self._tls: TlsSession | None = None
         self._peer, self._local = (NOWHERE, NOWHERE) if ends is None else ends
-        self._congestion = Congestion()
+        self._congestion: Congestion | None = None
         self._look_at = self._loop.time() + LOOK_SECONDS
         self.received = 0
         """Octets that have come in all."""
@@ -102,10 +83,12 @@ class AsyncioStream(asyncio.Protocol):
         """Takes the transport that now stands."""
         plain = self._transport = cast("asyncio.Transport", transport)
         plain.set_write_buffer_limits(high=WRITE_AHEAD)
+        self._deadlines.add(self)
         if self._peer is NOWHERE:
             self._look_at_ends(plain)
-        if self._opened is not None:
-            self._opened(self)
+        if (opened := self._opened) is not None:
+            self._opened = None  # else it and what it belongs to would keep each other
+            opened(self)
 
     def _look_at_ends(self, transport: asyncio.Transport) -> None:
         self._peer = address_of(transport.get_extra_info("peername"))
@@ -116,9 +99,20 @@ class AsyncioStream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Gives it to who takes it at once; else keeps it, and wakes the reader."""
         self.received += len(data)
-        if self._take is not None:
-            self._give(self._take, data)
+        if (take := self._take) is None:
+            self._keep(data)
             return
+        try:
+            seconds = take(data)
+        except Exception as error:  # noqa: BLE001 - the loop would only log it: it is for who waits in feed()
+            self._wake_reader(error)
+            return
+        if seconds is None:
+            self._wake_reader(enough=True)
+        else:
+            self._set_deadline(seconds)
+
+    def _keep(self, data: bytes) -> None:
         self._chunks.append(data)
         self._unread += len(data)
         if self._unread > READ_AHEAD and not self._reading_paused:
@@ -126,19 +120,6 @@ class AsyncioStream(asyncio.Protocol):
             assert self._transport is not None
             self._transport.pause_reading()
         self._wake_reader()
-
-    def _give(self, take: Take, data: bytes) -> None:
-        try:
-            seconds = take(data)
-        except Exception as error:  # noqa: BLE001 - the loop would only log it: it is for who waits in feed()
-            self._take = None
-            if self._reader is not None and not self._reader.done():
-                self._reader.set_exception(error)
-            return
-        if seconds is None:
-            self._wake_reader(enough=True)
-        else:
-            self._set_deadline(seconds)
 
     def eof_received(self) -> bool:
         """The peer sends no more; what we say may still reach it."""
@@ -152,12 +133,10 @@ class AsyncioStream(asyncio.Protocol):
             self._hear_last_words()
         self._gone = self._ended = True
         self._lost = exc
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._deadlines.remove(self)
         self._wake_reader()
         self.resume_writing()
-        if not self._closed.done():
+        if self._closed is not None and not self._closed.done():
             self._closed.set_result(None)
 
     def _hear_last_words(self) -> None:
@@ -215,6 +194,14 @@ class AsyncioStream(asyncio.Protocol):
             await self._wait_for_bytes(timeout)
         return self._next_bytes()
 
+    def listen(self, take: Take, timeout: float, woken: Woken) -> None:
+        """See Stream.listen()."""
+        if self._chunks or self._ended:
+            woken(False, None)
+            return
+        self._take = take
+        self._wait(timeout, woken)
+
     async def feed(self, take: Take, timeout: float) -> bool:
         """Gives `take` what comes, at once; whether that said that it is enough. Raises as read() does."""
         if self._chunks:
@@ -249,17 +236,20 @@ class AsyncioStream(asyncio.Protocol):
 
     async def _wait_for_bytes(self, timeout: float | None) -> bool:
         """Waits for bytes or the end; whether who takes them at once has had enough."""
-        assert self._reader is None, "one reader at a time"
         if self._ended:
             return False
-        self._reader = self._loop.create_future()
+        reader: asyncio.Future[bool] = self._loop.create_future()
+        self._wait(timeout, partial(_settle, reader))
+        try:
+            return await reader
+        finally:
+            self._woken = self._take = self.deadline = None
+
+    def _wait(self, timeout: float | None, woken: Woken) -> None:
+        assert self._woken is None, "one reader at a time"
+        self._woken = woken
         if timeout is not None:
             self._set_deadline(timeout)
-        try:
-            return await self._reader
-        finally:
-            self._reader = self._take = None
-            self._deadline = None
 
     def write(self, data: bytes) -> None:
         """Queues bytes to be sent."""
@@ -290,6 +280,7 @@ class AsyncioStream(asyncio.Protocol):
         sock = self._transport.get_extra_info("socket")
         try:
             sent = Sent.of_info(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, INFO_OCTETS))
+            self._congestion = self._congestion or Congestion()
             if (name := self._congestion.look(sent)) is not None:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode())
         except (OSError, AttributeError, struct.error):  # no TCP, or a kernel without it
@@ -354,17 +345,24 @@ class AsyncioStream(asyncio.Protocol):
         if self._transport is not None and not self._gone:
             self._transport.close()
 
+    def finish(self) -> bool:
+        """Closes when what is queued has been sent; whether the system has all of it, so that no close() is needed."""
+        if self._transport is None or self._gone:
+            return True
+        self.end()
+        return not isinstance(self._transport, TlsTransport) and not self._transport.get_write_buffer_size()
+
     async def close(self) -> None:
         """Sends what is queued, for a short while, and closes."""
-        if self._transport is not None and not self._gone:
-            self.end()
-            if not isinstance(self._transport, TlsTransport) and not self._transport.get_write_buffer_size():
-                return  # the system has all of it, and the loop closes at its next turn: no timer is needed
-            try:
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await asyncio.shield(self._closed)
-            except TimeoutError:
-                self.abort()
+        if self.finish():
+            return  # the loop closes at its next turn: no timer is needed
+        if self._closed is None:
+            self._closed = self._loop.create_future()
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await asyncio.shield(self._closed)
+        except TimeoutError:
+            self.abort()
 
     def abort(self) -> None:
         """Closes at once."""
@@ -373,30 +371,30 @@ class AsyncioStream(asyncio.Protocol):
 
     # deadlines
 
-    def _wake_reader(self, *, enough: bool = False) -> None:
-        self._take = None
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(enough)
+    def _wake_reader(self, error: Exception | None = None, *, enough: bool = False) -> None:
+        woken = self._woken
+        self._woken = self._take = self.deadline = None
+        if woken is not None:
+            woken(enough, error)
 
     def _set_deadline(self, timeout: float) -> None:
-        self._deadline = deadline = self._loop.time() + timeout
-        if self._timer is not None:
-            if self._timer_at <= deadline:
-                return
-            self._timer.cancel()
-        self._timer_at = deadline
-        self._timer = self._loop.call_at(deadline, self._on_timer)
+        self.deadline = deadline = self._loop.time() + timeout
+        if deadline < self._deadlines.earliest:
+            self._deadlines.look_at(deadline)
 
-    def _on_timer(self) -> None:
-        self._timer = None
-        if self._deadline is None or self._reader is None or self._reader.done():
-            return
-        if self._deadline > self._loop.time() + 0.001:
-            self._timer_at = self._deadline
-            self._timer = self._loop.call_at(self._deadline, self._on_timer)
-            return
-        self._take = None
-        self._reader.set_exception(StreamTimeout("the peer was silent for too long"))
+    def expire(self) -> None:
+        """Nothing has come until the deadline."""
+        self._wake_reader(StreamTimeout("the peer was silent for too long"))
+
+
+def _settle(reader: asyncio.Future[bool], enough: bool, error: Exception | None) -> None:
+    """Wakes the coroutine that waits."""
+    if reader.done():  # it was cancelled
+        return
+    if error is None:
+        reader.set_result(enough)
+    else:
+        reader.set_exception(error)
 
 
 def address_of(name: object) -> End:

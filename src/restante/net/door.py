@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from restante.net.networks import NOWHERE, Networks, network_of
 from restante.smtp.node import IPAddress
@@ -137,12 +138,15 @@ class Door:
         # reckoned once, not for each who comes; the first is for strangers, the second for sites
         self._most = rules.for_strangers, rules.connections
         self._first_kept = rules.first_kept(is_site=False), rules.first_kept(is_site=True)
+        # and once for each address that comes
+        self._place_of = lru_cache(maxsize=4096)(
+            lambda address: (network_of(address), address in rules.own, address in rules.sites)
+        )
 
     def admit(self, address: IPAddress, now: float, *, descriptor: int = 0, is_local: bool = False) -> Guest | Refused:
         """Lets somebody in, or not. `descriptor` is the connection's own; `is_local`: it comes from this very host."""
-        network = network_of(address)
-        is_own = is_local or address in self._rules.own
-        is_site = address in self._rules.sites
+        network, is_own, is_site = self._place_of(address)
+        is_own = is_own or is_local
         self._descriptor = descriptor
         refusal = None if is_own else self._too_many(network, now)
         if refusal is None and not self._has_room(is_site=is_site or network in self._proven):

@@ -1,4 +1,4 @@
-"""Listens: each connection that the door lets in becomes a task with a Stream; the others are told 421 and closed.
+"""Listens: each connection that the door lets in is served, as a Stream; the others are told 421 and closed.
 
 One Door (net/door.py) decides for all listeners of a process. Where a proxy stands, its PROXY header is read before
 the stream begins (net/proxy.py), and who it names is who the door sees. A connection that cannot be taken, for want of
@@ -14,12 +14,14 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from restante.errors import RestanteError
 from restante.facts import Announce, ConnectionRefused
 from restante.model import HostPort
+from restante.net.accepting import Accepted, Listening
 from restante.net.asyncio_stream import AsyncioStream, End, address_of
 from restante.net.door import Door, Guest
 from restante.net.networks import NOWHERE, Networks
@@ -29,6 +31,7 @@ from restante.smtp.node import IPAddress
 from restante.smtp.reply import IDLE_TOO_LONG
 
 Handler = Callable[[AsyncioStream, Guest], Awaitable[None]]
+"""Serves somebody. What it gives is done when that is over; a coroutine is made a task, a future is not."""
 BACKLOG = 1024
 ACCEPTED_AT_ONCE = 64
 """Connections that are taken before the loop sees to what else there is."""
@@ -43,15 +46,16 @@ class CannotListen(RestanteError):
     """The address is taken, or not ours, or the port needs rights. Trying again helps when that has changed."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Session:
     """A connection: a socket that is ours until its stream has it."""
 
-    connection: socket.socket
+    connection: Accepted
     peer: End
     local: End
     guest: Guest | None = None
     stream: AsyncioStream | None = None
+    serving: asyncio.Future[None] | None = None
     is_leaving: bool = False
 
     def send_away(self) -> None:
@@ -89,9 +93,10 @@ class Listener:
         self._door = door
         self._proxies = proxies
         self._announce = announce
-        self._sessions: dict[asyncio.Task[None], _Session] = {}
-        self._sockets: list[socket.socket] = []
-        self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._sessions: set[_Session] = set()
+        self._left = asyncio.Event()  # somebody has
+        self._sockets: list[Listening] = []
+        self._pauses: dict[Listening, asyncio.TimerHandle] = {}
 
     @property
     def sessions(self) -> int:
@@ -114,29 +119,31 @@ class Listener:
         for sock in self._sockets:
             self._watch(sock)
 
-    def _watch(self, sock: socket.socket) -> None:
+    def _watch(self, sock: Listening) -> None:
         self._pauses.pop(sock, None)
         self._loop.add_reader(sock, self._accept, sock)
 
-    def _accept(self, sock: socket.socket) -> None:
+    def _accept(self, sock: Listening) -> None:
         """Takes what waits in the system's queue."""
         for _ in range(ACCEPTED_AT_ONCE):
             try:
-                connection, name = sock.accept()
+                connection, name = sock.take()
             except OSError as error:
                 if error.errno in SCARCE:
                     self._loop.remove_reader(sock)
                     self._pauses[sock] = self._loop.call_later(PAUSE_SECONDS, self._watch, sock)
                 return  # nothing waits, or it went away meanwhile
-            connection.setblocking(False)
             self._arrived(_Session(connection, address_of(name), address_of(connection.getsockname())))
 
     def _arrived(self, session: _Session) -> None:
         address = session.peer[0]
         if address in self._proxies:
-            self._begin(session, self._serve_proxied(session))
+            self._sessions.add(session)
+            session.serving = self._loop.create_task(self._hear_proxy(session))
+            session.serving.add_done_callback(self._tell_failure)
         elif self._admit(session, address, is_local=address == session.local[0]):
-            self._begin(session, self._serve(session))
+            self._sessions.add(session)
+            self._connect(session)
 
     def _admit(self, session: _Session, address: IPAddress, *, is_local: bool = False) -> bool:
         """Whether it is let in. Else it is told why not, and closed."""
@@ -155,43 +162,66 @@ class Listener:
             connection.shutdown(socket.SHUT_WR)
         return False
 
-    def _begin(self, session: _Session, serving: Coroutine[None, None, None]) -> None:
-        task = self._loop.create_task(serving)
-        self._sessions[task] = session
-        task.add_done_callback(self._ended)
-
-    async def _serve_proxied(self, session: _Session) -> None:
-        proxy = session.peer[0]
+    async def _hear_proxy(self, session: _Session) -> None:
+        proxy, is_admitted = session.peer[0], False
+        session.connection.setblocking(False)
         try:
             async with asyncio.timeout(PROXY_SECONDS):
                 header = await _read_header(session.connection)
+            if header.source is not None and header.destination is not None:
+                session.peer, session.local = header.source, header.destination
+            is_admitted = self._admit(session, session.peer[0])
         except (BadProxyHeader, OSError) as error:  # TimeoutError is one
             reason = str(error) or f"no PROXY header came in {PROXY_SECONDS:.0f} s"
             self._announce(ConnectionRefused(proxy, reason, 1))
-            return
-        if header.source is not None and header.destination is not None:
-            session.peer, session.local = header.source, header.destination
-        if self._admit(session, session.peer[0]):
-            await self._serve(session)
+        finally:
+            if not is_admitted:
+                self._leave(session)
+        if is_admitted:
+            self._connect(session)
 
-    async def _serve(self, session: _Session) -> None:
+    def _connect(self, session: _Session) -> None:
+        """Makes a stream of the socket, which is served from the loop's next turn on."""
+        stream = AsyncioStream(partial(self._serve, session), (session.peer, session.local))
+        steps = self._loop.connect_accepted_socket(lambda: stream, session.connection).__await__()
+        # There are two, and the second is the loop's next turn: a task for them would take longer than they do.
+        try:
+            next(steps).add_done_callback(lambda _: next(steps, None))
+        except OSError as error:
+            self._leave(session)
+            self._loop.call_exception_handler({"message": "a session failed", "exception": error})
+
+    def _serve(self, session: _Session, stream: AsyncioStream) -> None:
         assert session.guest is not None, "it was not let in"
-        stream = AsyncioStream(ends=(session.peer, session.local))
-        await self._loop.connect_accepted_socket(lambda: stream, session.connection)
         session.stream = stream
         try:
-            await self.handler(stream, session.guest)
-        finally:
-            await stream.close()
+            serving = self.handler(stream, session.guest)
+            session.serving = serving if isinstance(serving, asyncio.Future) else asyncio.ensure_future(serving)
+        except Exception as error:  # noqa: BLE001 - told as one that comes later is
+            session.serving = self._loop.create_future()
+            session.serving.set_exception(error)
+        session.serving.add_done_callback(partial(self._served, session))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        session = self._sessions.pop(task)
+    def _served(self, session: _Session, serving: asyncio.Future[None]) -> None:
+        self._tell_failure(serving)
+        assert session.stream is not None
+        if session.stream.finish():
+            self._leave(session)
+        else:
+            session.serving = self._loop.create_task(session.stream.close())
+            session.serving.add_done_callback(lambda _: self._leave(session))
+
+    def _tell_failure(self, serving: asyncio.Future[None]) -> None:
+        if not serving.cancelled() and (error := serving.exception()) is not None:
+            self._loop.call_exception_handler({"message": "a session failed", "exception": error})
+
+    def _leave(self, session: _Session) -> None:
+        self._sessions.remove(session)
         if session.stream is None:
             session.connection.close()
         if session.guest is not None:
             session.guest.leave()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._loop.call_exception_handler({"message": "a session failed", "exception": error})
+        self._left.set()
 
     async def close_door(self) -> None:
         """Takes no further connection; those that are open go on."""
@@ -205,26 +235,31 @@ class Listener:
 
     async def end_sessions(self, patience: float) -> None:
         """Waits so many seconds for the sessions to end, then cuts them."""
-        if self._sessions:
-            await asyncio.wait(list(self._sessions), timeout=patience)
-        for task, session in list(self._sessions.items()):
+        await self._all_left(patience)
+        for session in list(self._sessions):
             if session.stream is not None:
                 session.stream.abort()
-            task.cancel()
-        if self._sessions:
-            await asyncio.wait(list(self._sessions), timeout=1)
+            if session.serving is not None:
+                session.serving.cancel()
+        await self._all_left(1)
+
+    async def _all_left(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._sessions:
+                    self._left.clear()
+                    await self._left.wait()
 
 
-async def _listening(address: HostPort) -> list[socket.socket]:
+async def _listening(address: HostPort) -> list[Listening]:
     """A socket for each address that a host has. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
-    sockets: list[socket.socket] = []
+    sockets: list[Listening] = []
     try:
         for family, _, _, _, name in dict.fromkeys(found):
-            sockets.append(socket.create_server(name, family=family, backlog=BACKLOG))
-            sockets[-1].setblocking(False)
+            sockets.append(Listening.at(name, family, BACKLOG))
             tune(sockets[-1])  # its connections are as it is: that spares each seven calls
     except OSError:
         for sock in sockets:

@@ -149,6 +149,8 @@ class TlsContext(Protocol):
 
 Take = Callable[[bytes], float | None]
 """Hears what came, at least one octet, and must not wait; gives the seconds to wait for more, or None for: enough."""
+Woken = Callable[[bool, Exception | None], None]
+"""Hears, once, that no more is given: whether that was enough, and what feed() would raise."""
 
 
 class Stream(Protocol):
@@ -186,6 +188,13 @@ class Stream(Protocol):
 
         Whether it was; False: the peer's clean end came first. `timeout`: seconds until something has come. Raises
         StreamClosed on a reset, StreamTimeout, and what `take` raises.
+        """
+        ...
+
+    def listen(self, take: Take, timeout: float, woken: Woken) -> None:
+        """As feed(), but without a coroutine that waits for the end: `woken` is called, which may be at once.
+
+        What has come already, and whether an end is clean, only the next feed() tells.
         """
         ...
 

@@ -1,7 +1,7 @@
 """One connection: the engine's questions, answered with the other rooms' decisions (RFC 5321, 1985).
 
-What nothing has to be waited for, so all of an ordinary message, is dealt with as it comes (_hear); the coroutine is
-woken for the rest. The reply to a message is promised, and settled when the spool has it on disk; the session reads on
+What nothing has to be waited for, so all of an ordinary session, is dealt with as it comes (_hear); a task is made for
+the rest. The reply to a message is promised, and settled when the spool has it on disk; the session reads on
 meanwhile, up to MOST_PROMISED messages, so that what one peer streams shares commits as what many peers send does.
 Before an ETRN is decided, all that this peer has sent is safe: it is part of what the ETRN releases.
 
@@ -13,27 +13,24 @@ we wait, for it hurries strangers when there is little room.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
-from restante.clock import Clock
-from restante.directory.entries import Directory, Held
+from restante.directory.entries import Held
 from restante.directory.rights import may_relay, may_send_as
 from restante.directory.routing import DomainRejected, RelayDenied, UnknownUser, route
-from restante.facts import Announce, CommandRefused, LoggedIn, LoginRefused, MessageAccepted, ReleaseDecided
-from restante.filtering.screen import Screen
-from restante.logins.check import Admitted, Attempt, Logins, NotUnderstood, Outcome
-from restante.model import MAX_ITEMS_PER_MESSAGE, DomainName, Mailbox, Principal, Recipient
+from restante.facts import CommandRefused, LoggedIn, LoginRefused, MessageAccepted, ReleaseDecided
+from restante.logins.check import Admitted, Attempt, NotUnderstood, Outcome
+from restante.model import MAX_ITEMS_PER_MESSAGE, DomainName, IPAddress, Mailbox, Principal, Recipient
 from restante.net.door import Guest
 from restante.net.stream import InjectedBytes, Stream, StreamClosed, StreamTimeout
-from restante.net.tls import ServerContext
-from restante.release.answers import Answer, NotAllowed
+from restante.release.answers import NotAllowed
 from restante.server import answers
-from restante.server.admission import Admission
 from restante.server.intake import Intake, Origin
+from restante.server.over import Over
 from restante.server.screening import opened
-from restante.server.turning import Turned, Turning
+from restante.server.services import Services, end_point
+from restante.server.turning import Turned
 from restante.smtp import reply
 from restante.smtp.address import write_path
 from restante.smtp.due import Promise
@@ -51,12 +48,11 @@ from restante.smtp.events import (
     TransactionOpened,
     TurnAsked,
 )
-from restante.smtp.node import Node
 from restante.smtp.reply import Reply
 from restante.smtp.sasl import Challenge
 from restante.smtp.server import ServerEngine
 from restante.smtp.services import PROFILES, Features, Service, Stage
-from restante.spool.spool import Inbox, NotTaken, SpoolBroken, SpoolFull
+from restante.spool.spool import NotTaken, SpoolBroken, SpoolFull
 
 MOST_PROMISED = 256
 TURN_SECONDS = 0.01
@@ -68,48 +64,6 @@ MOST_AT_ONCE = 16
 _OVER = (Stage.CLOSED, Stage.TURNED)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one session may take: octets, counts, seconds."""
-
-    message_size: int = 50 * 1024 * 1024
-    recipients: int = 1000
-    command_timeout: float = 300.0
-    hops: int = 50
-    min_rate: float = 500.0
-    """Octets a second, inside a command or content."""
-    header_size: int = 256 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What a session asks of the other rooms."""
-
-    hostname: str
-    spool: Inbox
-    directory: Callable[[], Directory]
-    ask: Callable[[Node, Principal], Awaitable[Answer]]
-    arrived: Callable[[DomainName], None]
-    announce: Announce
-    clock: Clock
-    limits: Limits
-    tls: Callable[[], ServerContext] | None
-    """Gives the context for STARTTLS at each; None where the listener does not offer it."""
-    service: Service = Service.MX
-    logins: Logins | None = None
-    """Who may log in; None where nobody may."""
-    tls_first: bool = False
-    """Whether TLS must come before anything that matters."""
-    passwords_in_clear: bool = False
-    """Whether they may be shown before TLS; on loopback they may in any case."""
-    turning: Turning | None = None
-    """What decides on ATRN, where the service is `odmr`."""
-    screen: Screen | None = None
-    """What asks a filter about each message; None where none is asked."""
-    admission: Admission | None = None
-    """What decides on mail for held domains beyond routing; None where none is held."""
-
-
 class Session:
     """One connection's session, over whatever stream."""
 
@@ -118,7 +72,7 @@ class Session:
         self._services = services
         self._guest = guest if guest is not None else Guest()
         self._principal = _known(stream)
-        self._engine = ServerEngine(self._features())
+        self._engine = ServerEngine(services.features(self._principal, stream.tls))
         self._origin: Origin | None = None
         self._greeting: Greeted | None = None
         self._attempt: Attempt | None = None
@@ -128,6 +82,8 @@ class Session:
         self._pending: set[asyncio.Future[None]] = set()
         self._leaving_by_itself: set[DomainName] = set()
         self._stopping = False
+        self._over: Over | None = None
+        self._has_left = False
         self._left: Event | None = None  # what was asked while the coroutine waited, and needs it
         self._reading = False
         self._steps = -1  # of the engine, when _patience was last renewed
@@ -136,41 +92,45 @@ class Session:
         self._now = services.clock.monotonic
         self._timeout = services.limits.command_timeout
 
-    def _features(self) -> Features:
-        services, is_clear = self._services, self._stream.tls is None
-        return Features(
-            services.hostname,
-            services.limits.message_size,
-            services.service,
-            starttls=is_clear and services.tls is not None,
-            tls_first=is_clear and services.tls_first,
-            auth=self._mechanisms(),
-            encrypted=not is_clear,
-        )
-
-    def _mechanisms(self) -> tuple[str, ...]:
-        services = self._services
-        if services.logins is None:
-            return ()
-        return services.logins.offer(
-            self._principal,
-            is_encrypted=self._stream.tls is not None,
-            allow_clear=services.passwords_in_clear or self._principal.address.is_loopback,
-            is_odmr=services.service is Service.ODMR,
-            can_bind=bool(self._end_point),
-        )
-
-    @property
-    def _end_point(self) -> bytes:
-        """The channel binding of our TLS (RFC 5929), where there is one."""
-        return self._stream.tls.server_end_point if self._stream.tls is not None else b""
-
     async def run(self) -> None:
         """Serves until the peer leaves, is too slow, or stop() is called."""
+        await self.begin()
+
+    def begin(self) -> Over:
+        """What run() waits for. A task is made only when something must be waited for: most sessions need none."""
+        self._over = Over(loop=asyncio.get_running_loop())
+        self._prove_by_certificate()
+        self._engine.greet()
+        self._flush()
+        self._reading = True
+        self._stream.listen(self._hear, self._begin_wait(self._now()), self._heard)
+        return self._over
+
+    def _heard(self, is_enough: bool, error: Exception | None) -> None:
+        """The peer has taken its leave, or there is something to wait for."""
+        self._reading = False
+        self._guest.waiting_since = None
+        assert self._over is not None, "begin() listens"
+        if is_enough and self._engine.stage is Stage.CLOSED and self._left is None and self._intake is None:
+            self._flush()
+            self._has_left = True
+            self._end_if_safe()
+        else:
+            self._over.go_on(self._serve(is_enough, error))
+
+    def _end_if_safe(self) -> None:
+        """Where no task sees to it, the end comes when the last promise is kept."""
+        assert self._over is not None, "begin() was called"
+        if not self._pending:
+            self._over.end()
+
+    async def _serve(self, is_enough: bool, error: Exception | None) -> None:
+        """Goes on with what must be waited for, from what listening has come to."""
         try:
-            self._prove_by_certificate()
-            self._engine.greet()
-            await self._converse()
+            if error is not None:
+                raise error
+            if is_enough or await self._listen():
+                await self._converse()
         except StreamTimeout:
             self._engine.close(reply.IDLE_TOO_LONG)
             self._flush()
@@ -264,12 +224,16 @@ class Session:
         engine = self._engine
         engine.receive(data)
         is_dealt_with = self._is_dealt_with()
-        if engine.steps == self._steps:  # in the middle of something
+        if (steps := engine.steps) != self._steps:
+            self._steps = steps
+            self._patience = self._timeout
+        else:  # in the middle of something
             left = self._patience - (now - self._waiting_since) + len(data) / self._services.limits.min_rate
             self._patience = min(self._timeout, max(0.0, left))
         if is_dealt_with:
-            self._flush()
-            return self._begin_wait(now)
+            if due := engine.data_to_send():
+                self._stream.write(due)
+            return self._wait_from(now)
         self._reading = False
         return None
 
@@ -278,7 +242,8 @@ class Session:
         engine = self._engine
         for _ in range(MOST_AT_ONCE):
             if (event := engine.next_event()) is None:
-                return not (self._stopping or self._is_loaded or engine.stage in _OVER)
+                is_loaded = self._waits_alone or (self._pending and engine.promised > MOST_PROMISED)
+                return not (is_loaded or self._stopping or engine.stage in _OVER)
             if not self._handled(event):
                 self._left = event
                 return False
@@ -291,6 +256,9 @@ class Session:
         if (steps := self._engine.steps) != self._steps:
             self._steps = steps
             self._patience = self._timeout
+        return self._wait_from(now)
+
+    def _wait_from(self, now: float) -> float:
         self._waiting_since = now
         self._guest.waiting_since = now - (self._timeout - self._patience)
         return self._patience
@@ -353,7 +321,7 @@ class Session:
                 await self._start_tls()
             case AuthAsked(mechanism=mechanism, initial=initial):
                 assert self._services.logins is not None, "no mechanism was offered"
-                self._attempt = self._services.logins.attempt(mechanism, self._principal, self._end_point)
+                self._attempt = self._services.logins.attempt(mechanism, self._principal, end_point(self._stream.tls))
                 self._login(await self._attempt.start(initial))
             case AuthContinued(response=response):
                 assert self._attempt is not None, "there was no challenge"
@@ -363,7 +331,7 @@ class Session:
 
     def _prove_by_certificate(self) -> None:
         """Tells the door of a certificate to which something was granted; anybody can make himself another one."""
-        if self._services.directory().granted_to(self._principal):
+        if self._principal.certificate and self._services.directory().granted_to(self._principal):
             self._guest.prove()
 
     def _refused(self, command: str, refusal: Reply) -> Reply:
@@ -415,7 +383,7 @@ class Session:
         self._principal = _known(self._stream)
         self._prove_by_certificate()
         self._origin = self._greeting = None
-        self._engine = ServerEngine(self._features())
+        self._engine = ServerEngine(self._services.features(self._principal, self._stream.tls))
         self._steps = -1
 
     async def _release_asked(self, event: ReleaseAsked) -> None:
@@ -542,7 +510,10 @@ class Session:
                 intake.limiter.accepted(intake.arrival)
             for domain in leaving:
                 self._services.arrived(domain)
-        self._leave_if_idle()
+        if self._stopping:
+            self._leave_if_idle()
+        if self._has_left:
+            self._end_if_safe()
 
     def _announce_accepted(self, intake: Intake) -> None:
         self._services.announce(
@@ -570,9 +541,15 @@ def _welcome(features: Features, *, is_helo: bool, authenticated: bool) -> Reply
     return Reply(250, lines[-1], more=lines[:-1])
 
 
+@lru_cache(maxsize=4096)
+def _unproven(address: IPAddress) -> Principal:
+    """Kept, with what it is in the log: most connections are from where others came from."""
+    return Principal(address)
+
+
 def _known(stream: Stream) -> Principal:
     """Who the other end is by its connection alone."""
     shown = stream.tls.peer if stream.tls is not None else None
     if shown is None:
-        return Principal(stream.peer[0])
+        return _unproven(stream.peer[0])
     return Principal(stream.peer[0], certificate=shown.fingerprint, certificate_names=shown.names)

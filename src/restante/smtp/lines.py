@@ -6,7 +6,7 @@ from restante.smtp.command import MAX_COMMAND_LINE, CommandError, split_line
 from restante.smtp.reply import BAD_LINE_END, LINE_TOO_LONG, Reply
 
 MOST_KNOWN = 1024
-_KEPT_VERBS = frozenset({"MAIL", "RCPT", "DATA", "RSET", "NOOP", "QUIT"})
+_KEPT_VERBS = frozenset({"EHLO", "HELO", "LHLO", "MAIL", "RCPT", "DATA", "RSET", "NOOP", "QUIT"})
 _known: dict[bytes, tuple[str, str]] = {}
 """Lines that were good, with their CR LF, and what they say: most lines come a thousand times. None holds a secret."""
 

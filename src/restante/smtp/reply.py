@@ -23,7 +23,10 @@ class Reply:
     enhanced: str = ""
     more: tuple[str, ...] = ()
     """Lines that stand before `text`; EHLO's first line is the first of them."""
-    _encoded: bytes = field(default=b"", init=False, repr=False, compare=False)
+    is_positive: bool = field(init=False, repr=False, compare=False)
+    """2yz or 3yz."""
+    encoded: bytes = field(default=b"", init=False, repr=False, compare=False)
+    """What bytes() gives, once it has: most replies are said a thousand times, and most of a peer's never."""
 
     def __post_init__(self) -> None:
         if not 200 <= self.code <= 599:
@@ -33,11 +36,7 @@ class Reply:
         for line in (*self.more, self.text):
             if not line.isprintable():  # a CR LF from a peer's name would forge a second reply
                 raise ValueError(f"{line!r} cannot go on one line")
-
-    @property
-    def is_positive(self) -> bool:
-        """2yz or 3yz."""
-        return self.code < 400
+        object.__setattr__(self, "is_positive", self.code < 400)
 
     @property
     def is_transient(self) -> bool:
@@ -55,11 +54,11 @@ class Reply:
         return (*self.more, self.text)
 
     def __bytes__(self) -> bytes:
-        if not self._encoded:  # most replies are said a thousand times
+        if not self.encoded:
             status = f"{self.enhanced} " if self.enhanced else ""
             before = "".join(f"{self.code}-{status}{line}\r\n" for line in self.more)
-            object.__setattr__(self, "_encoded", f"{before}{self.code} {status}{self.text}\r\n".encode())
-        return self._encoded
+            object.__setattr__(self, "encoded", f"{before}{self.code} {status}{self.text}\r\n".encode())
+        return self.encoded
 
     def __str__(self) -> str:
         status = f"{self.enhanced} " if self.enhanced else ""

@@ -63,7 +63,8 @@ class ServerEngine:
         self.features = features
         self.authenticated = False
         """Whether an AUTH of this session was answered 235."""
-        self._stage = Stage.CONNECTED
+        self.stage = Stage.CONNECTED
+        """Where the session stands; the engine alone moves it."""
         self._unread = Unread()
         self._contents = 0  # and chunks, taken so far
         self._due = Due()
@@ -79,13 +80,10 @@ class ServerEngine:
         self._errors = 0
         self._handlers = _handlers(features.service, tls_first=features.tls_first)
         self._says_each = PROFILES[features.service].says_each
+        self.data_to_send = self._due.take
+        """Gives the replies that are due, in order, up to the first that was only promised."""
 
     # what the caller does
-
-    @property
-    def stage(self) -> Stage:
-        """Where the session stands."""
-        return self._stage
 
     @property
     def unread(self) -> int:
@@ -109,12 +107,8 @@ class ServerEngine:
 
     def receive(self, data: bytes) -> None:
         """Takes what the peer sent, cut anywhere. After the end of the session it is not looked at."""
-        if self._stage is not _CLOSED:
+        if self.stage is not _CLOSED:
             self._unread.receive(data)
-
-    def data_to_send(self) -> bytes:
-        """The replies that are due, in order, up to the first that was only promised."""
-        return self._due.take()
 
     @property
     def promised(self) -> int:
@@ -128,11 +122,12 @@ class ServerEngine:
             self._exchange_decided(answer)
             return
         is_for_mail, self._is_for_mail = self._is_for_mail, False
-        if is_for_mail and not answer.is_positive:
+        is_positive = answer.is_positive
+        if is_for_mail and not is_positive:
             self._refuse(answer)
         else:
             self._say(answer, self._times if self._ended else 1)
-        self._decided(positive=answer.is_positive)
+        self._decided(positive=is_positive)
 
     def answer_later(self) -> Promise:
         """Promises the answer to ContentEnded; the session goes on as the stage is the same after any answer."""
@@ -149,7 +144,7 @@ class ServerEngine:
         """
         assert self._open is _AUTHENTICATING, "no AUTH was asked"
         self._say(Reply(334, encode(data)))
-        self._stage = _AUTHENTICATING
+        self.stage = _AUTHENTICATING
         self._unread.longest = MAX_EXCHANGE_LINE
         self._open = None
 
@@ -167,10 +162,10 @@ class ServerEngine:
         """The next question or notice, or None when more bytes are needed."""
         assert self._open is None, "answer() the last question first"
         unread = self._unread
-        while (stage := self._stage) is not _TURNED:
+        while (stage := self.stage) is not _TURNED:
             if stage is _CONTENT:
                 event = self._next_content()
-                if event is None and self._stage is _CONTENT:
+                if event is None and self.stage is _CONTENT:
                     break
             elif unread.at == len(unread.data):
                 break
@@ -185,7 +180,7 @@ class ServerEngine:
             if event is not None:
                 return event
         if unread.at and unread.at == len(unread.data):  # let go of what was read
-            unread.forget()
+            unread.data, unread.at = b"", 0
         return None
 
     # lines
@@ -194,9 +189,9 @@ class ServerEngine:
         if isinstance(command, Reply):  # to a line that is none
             self._refuse(command)
             # It may have been a BDAT: what remains must not pass for the whole message.
-            return self._drop() if self._stage in (Stage.ADDRESSED, Stage.CHUNKING) else None
+            return self._drop() if self.stage in (Stage.ADDRESSED, Stage.CHUNKING) else None
         verb, argument = command
-        handler, then = self._handlers.get((self._stage, verb), _UNKNOWN)
+        handler, then = self._handlers.get((self.stage, verb), _UNKNOWN)
         try:
             event = handler(self, argument)
         except CommandError as error:
@@ -207,7 +202,8 @@ class ServerEngine:
         return event
 
     def _say(self, answer: Reply, times: int = 1) -> None:
-        self._due.append(bytes(answer) * times)
+        encoded = answer.encoded or bytes(answer)
+        self._due.append(encoded if times == 1 else encoded * times)
 
     @property
     def _times(self) -> int:
@@ -224,7 +220,7 @@ class ServerEngine:
             self.close(reply.TOO_MANY_ERRORS)
 
     def _end(self) -> None:
-        self._stage = _CLOSED
+        self.stage = _CLOSED
         self._unread.forget()
 
     def _decided(self, *, positive: bool) -> None:
@@ -232,15 +228,15 @@ class ServerEngine:
         if self._ended:
             self._ended = False
             self._transaction = None
-            self._stage = _READY
+            self.stage = _READY
         elif positive:
-            self._stage = self._open
-            if self._stage is _ADDRESSED:
+            self.stage = self._open
+            if self.stage is _ADDRESSED:
                 assert self._transaction is not None
                 self._transaction.recipients += 1
-            elif self._stage is _OPENED:
+            elif self.stage is _OPENED:
                 self._transaction = Transaction(self.features.size, binary=self._binary)
-            elif self._stage is _READY:
+            elif self.stage is _READY:
                 self._transaction = None
         self._open = None
 
@@ -315,7 +311,7 @@ class ServerEngine:
         if self._binary:
             raise CommandError(Reply(503, "BINARYMIME is sent with BDAT", "5.5.1"))
         self._say(reply.START_CONTENT)
-        self._stage = _CONTENT
+        self.stage = _CONTENT
 
     def bdat(self, argument: str, refusal: Reply | None = None) -> Event | None:
         """BDAT, wherever it comes: its octets must be swallowed even where it is refused (RFC 3030 §2).
@@ -327,8 +323,8 @@ class ServerEngine:
         except CommandError as error:
             self._refuse(error.reply)
             return self._drop()
-        self._chunk = Chunk(left, self._stage, last=last, refusal=refusal)
-        self._stage = _CONTENT
+        self._chunk = Chunk(left, self.stage, last=last, refusal=refusal)
+        self.stage = _CONTENT
         return None
 
     def quit(self, argument: str) -> Event | None:
@@ -345,8 +341,8 @@ class ServerEngine:
         self._say(answer)
 
     def _drop(self) -> Event | None:
-        if self._stage not in (Stage.CONNECTED, _CLOSED):
-            self._stage = _READY
+        if self.stage not in (Stage.CONNECTED, _CLOSED):
+            self.stage = _READY
         dropped, self._transaction = self._transaction is not None, None
         return TransactionDropped() if dropped else None
 
@@ -372,7 +368,7 @@ class ServerEngine:
         self._leave_exchange(answer)
 
     def _leave_exchange(self, answer: Reply) -> None:
-        self._stage = _READY
+        self.stage = _READY
         self._unread.longest = MAX_COMMAND_LINE
         if answer.is_positive:
             self._say(answer)
@@ -412,7 +408,7 @@ class ServerEngine:
     def _chunk_end(self, chunk: Chunk) -> Event | None:
         if chunk.refusal is not None:
             self._contents += 1
-            self._stage = chunk.came_in
+            self.stage = chunk.came_in
             self._refuse(chunk.refusal)
             return self._drop()  # the client has to begin again, and may have pipelined that already
         if chunk.last:
@@ -423,7 +419,7 @@ class ServerEngine:
             self._say(self._transaction.refusal)
             return self._drop()
         self._say(reply.CHUNK_OK)
-        self._stage = Stage.CHUNKING
+        self.stage = Stage.CHUNKING
         return None
 
     def _content_end(self) -> Event:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
+from msgspec import Struct
+
 from restante.smtp import reply
 from restante.smtp.reply import Reply
 
@@ -148,8 +150,7 @@ def table(
     return {(stage, verb): outcome(stage, verb) for stage in LISTENING for verb in sorted(VERBS)}
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
+class Features(Struct, frozen=True):
     """What a listener offers in this state of a connection. `size` is the largest content in octets.
 
     `starttls`: TLS can be had, and is not on. `tls_first`: it must come before anything that matters, and is not on.
