@@ -45,8 +45,9 @@ async def all_over(made: Host) -> None:
 
 
 async def until_ended(made: Host, count: int) -> None:
-    """Until so many releases have ended."""
+    """Until so many releases have ended, and it is known when the next begins: only then may time pass."""
     await eventually(lambda: len(made.told(ReleaseEnded)) == count)
+    await made.settles()
 
 
 # answers to ETRN (RFC 1985; docs/design.md 7)
