@@ -106,7 +106,7 @@ async def _read(reader: asyncio.StreamReader) -> bytes | None:
     try:
         while data := await reader.read(65536):
             heard += data
-    except ConnectionError:
+    except OSError:  # also ENOTCONN: of a write_eof() that came when the server had hung up
         return None
     return heard
 
