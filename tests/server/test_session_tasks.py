@@ -92,3 +92,21 @@ async def test_a_session_leaves_nothing_to_the_garbage_collector(office: Office)
     office.forget(peer)
     del peer
     await until(lambda: session() is None)
+
+
+@pytest.mark.parametrize("at_once", [10, 20_000])
+async def test_who_hears_nothing_is_not_listened_to(office: Office, at_once: int) -> None:
+    """Of replies that nobody takes few are kept, whether commands come by the ten or the thousand; later all goes on."""
+    peer = await office.connect()
+    commands = 300_000
+    for _ in range(commands // at_once):
+        peer.say("NOOP\r\n" * at_once)
+        await asyncio.sleep(0)
+    before = -1
+    while before < (before := peer.theirs.received):
+        await asyncio.sleep(0.2)
+    assert peer.theirs.received < 6 * commands
+    assert peer.theirs.is_clogged
+    assert len(await peer.hear(1 + commands)) == 1 + commands
+    peer.say("QUIT\r\n")
+    assert await peer.ended() == ["221 2.0.0 Bye"]

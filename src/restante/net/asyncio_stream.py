@@ -60,7 +60,8 @@ class AsyncioStream(asyncio.Protocol):
         self._chunks: list[bytes] = []
         self._unread = 0
         self._reading_paused = False
-        self._writing_paused = False
+        self.is_clogged = False
+        """Whether more is queued than the peer takes: who wants to say more awaits drain()."""
         self._ended = False
         self._lost: Exception | None = None
         self._gone = False
@@ -151,11 +152,11 @@ class AsyncioStream(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Too much is queued."""
-        self._writing_paused = True
+        self.is_clogged = True
 
     def resume_writing(self) -> None:
         """Little enough is queued again."""
-        self._writing_paused = False
+        self.is_clogged = False
         writers, self._writers = self._writers, []
         for writer in writers:
             if not writer.done():
@@ -288,7 +289,7 @@ class AsyncioStream(asyncio.Protocol):
 
     async def drain(self, timeout: float | None = None) -> None:
         """Waits until little is queued. Raises StreamClosed, StreamTimeout."""
-        if self._writing_paused and not self._gone:
+        if self.is_clogged and not self._gone:
             writer = self._loop.create_future()
             self._writers.append(writer)
             try:

@@ -162,6 +162,11 @@ class Stream(Protocol):
         ...
 
     @property
+    def is_clogged(self) -> bool:
+        """Whether more is queued than the peer takes: who wants to say more awaits drain()."""
+        ...
+
+    @property
     def peer(self) -> tuple[IPAddress, int]:
         """Address and port of the other end."""
         ...

@@ -219,7 +219,9 @@ class Session:
             self._guest.waiting_since = None
 
     def _hear(self, data: bytes) -> float | None:
-        """What has come: seconds of patience for more where all of it was dealt with; else None."""
+        """What has come: seconds of patience for more where all of it was dealt with and the peer takes what is said;
+        else None.
+        """
         now = self._now()
         engine = self._engine
         engine.receive(data)
@@ -233,7 +235,8 @@ class Session:
         if is_dealt_with:
             if due := engine.data_to_send():
                 self._stream.write(due)
-            return self._wait_from(now)
+            if not self._stream.is_clogged:
+                return self._wait_from(now)
         self._reading = False
         return None
 
