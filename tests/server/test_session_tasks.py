@@ -96,7 +96,7 @@ async def test_a_session_leaves_nothing_to_the_garbage_collector(office: Office)
 
 @pytest.mark.parametrize("at_once", [10, 20_000])
 async def test_who_hears_nothing_is_not_listened_to(office: Office, at_once: int) -> None:
-    """Of replies that nobody takes few are kept, whether commands come by the ten or the thousand; later all goes on."""
+    """Of replies that nobody takes few are kept, whether commands come by the ten or the thousand; then all goes on."""
     peer = await office.connect()
     commands = 300_000
     for _ in range(commands // at_once):
