@@ -360,7 +360,7 @@ FIELDS = st.lists(st.one_of(st.binary(max_size=90), st.sampled_from([b"\r\n", b"
     sender=MAILBOXES,
     ret=st.sampled_from([None, Ret.FULL, Ret.HDRS]),
     envid=st.none() | XTEXT,
-    remote=st.sampled_from(["192.0.2.25:25", "maildir", "a:b:c", "x\r\n:25"]),
+    remote=st.sampled_from(["192.0.2.25:25", "maildir", "a:b:c", "x\r\n:25", "x\0y[192.0.2.7]:25"]),
 )
 def test_whatever_it_is_about_a_report_is_well_formed(
     *,

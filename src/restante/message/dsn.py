@@ -136,7 +136,7 @@ def _remote_host(remote: str) -> str:
         return ""
     name, bracket, _ = remote.partition("[")
     if name and bracket:  # a mail host with the address that was used: `mx1.test.example[192.0.2.7]:25`
-        return name
+        remote = f"{name}:25"
     try:
         target = HostPort.parse(remote)
     except NextHopError:
