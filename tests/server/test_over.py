@@ -12,7 +12,9 @@ from restante.server.over import Over
 async def test_an_end_without_a_task() -> None:
     """It may be said twice."""
     over = Over()
+    assert not over.done()
     over.end()
+    assert over.done()
     over.end()
     await over
 

@@ -234,7 +234,7 @@ class Steering:
             await asyncio.sleep(0)
             start += DOMAINS_A_TURN
         yield p.StatusAnswer(
-            hostname=self._directory().hostname,
+            hostname=directory.hostname,
             version=version("restante"),
             now=self._clock.wall(),
             running=state is not None,

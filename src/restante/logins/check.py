@@ -110,13 +110,14 @@ class Logins:
         directory = self.directory()
         if self._of is not directory:
             self._of, self._have, self._offers = directory, UsersHave.of(directory.users.values()), {}
-        state = is_encrypted, allow_clear, bool(_proven(directory, principal)), is_odmr, can_bind
+        has_certificate = bool(_proven(directory, principal))
+        state = is_encrypted, allow_clear, has_certificate, is_odmr, can_bind
         if (offer := self._offers.get(state)) is None:
             offer = self._offers[state] = mechanisms(
                 self._have,
                 is_encrypted=is_encrypted,
                 allow_clear=allow_clear,
-                has_certificate=state[2],
+                has_certificate=has_certificate,
                 is_odmr=is_odmr,
                 can_bind=can_bind,
             )
@@ -259,7 +260,7 @@ def _proven(directory: Directory, principal: Principal) -> frozenset[str]:
     if principal.certificate is None:
         return frozenset()
     shown = (principal.certificate, *principal.certificate_names)
-    return frozenset[str]().union(*(directory.users_of_certificate(one) for one in shown if one is not None))
+    return frozenset[str]().union(*(directory.users_of_certificate(one) for one in shown))
 
 
 def _too_many_guesses(login: str) -> NotTried:

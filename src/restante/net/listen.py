@@ -189,7 +189,7 @@ class Listener:
             next(steps).add_done_callback(lambda _: next(steps, None))
         except OSError as error:
             self._leave(session)
-            self._loop.call_exception_handler({"message": "a session failed", "exception": error})
+            self._tell(error)
 
     def _serve(self, session: _Session, stream: AsyncioStream) -> None:
         assert session.guest is not None, "it was not let in"
@@ -213,7 +213,10 @@ class Listener:
 
     def _tell_failure(self, serving: asyncio.Future[None]) -> None:
         if not serving.cancelled() and (error := serving.exception()) is not None:
-            self._loop.call_exception_handler({"message": "a session failed", "exception": error})
+            self._tell(error)
+
+    def _tell(self, error: BaseException) -> None:
+        self._loop.call_exception_handler({"message": "a session failed", "exception": error})
 
     def _leave(self, session: _Session) -> None:
         self._sessions.remove(session)

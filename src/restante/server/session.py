@@ -226,17 +226,13 @@ class Session:
         engine = self._engine
         engine.receive(data)
         is_dealt_with = self._is_dealt_with()
-        if (steps := engine.steps) != self._steps:
-            self._steps = steps
-            self._patience = self._timeout
-        else:  # in the middle of something
+        if engine.steps == self._steps:  # in the middle of something
             left = self._patience - (now - self._waiting_since) + len(data) / self._services.limits.min_rate
             self._patience = min(self._timeout, max(0.0, left))
         if is_dealt_with:
-            if due := engine.data_to_send():
-                self._stream.write(due)
+            self._flush()
             if not self._stream.is_clogged:
-                return self._wait_from(now)
+                return self._begin_wait(now)
         self._reading = False
         return None
 
@@ -259,9 +255,6 @@ class Session:
         if (steps := self._engine.steps) != self._steps:
             self._steps = steps
             self._patience = self._timeout
-        return self._wait_from(now)
-
-    def _wait_from(self, now: float) -> float:
         self._waiting_since = now
         self._guest.waiting_since = now - (self._timeout - self._patience)
         return self._patience
