@@ -18,6 +18,7 @@ from tests.browser.looks import shot
 from tests.browser.pair import PASSWORD, ROOT, TEST, Host, Pair
 from tests.browser.visitor import Visitor
 from tests.stories.letters import letter
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -117,7 +118,7 @@ def test_a_message_is_sent_back(pair: Pair, office: Page) -> None:
     office.get_by_role("link", name="Send back …").click()
     office.fill("[name=text]", "The ship has sunk.")
     says_yes(office, "Send back 1 message")
-    pair.office.wait_for_mail(1)
+    wait_until(lambda: pair.office.mail("dora@localtest.example"))
     [notice] = pair.office.mail("dora@localtest.example")
     assert b"The ship has sunk." in notice
     assert state_of(pair.office, item) == ""

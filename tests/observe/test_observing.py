@@ -64,8 +64,8 @@ class Host:
 
     async def stop(self, *, is_killed: bool = False) -> None:
         """It ends, or is killed, moments after what it did last."""
-        await self.years.upkeep.save()
         await self.observing.stop()
+        await self.years.upkeep.save()
         if is_killed:
             await self.years.spool.close()
         else:

@@ -80,6 +80,7 @@ def test_a_postfix_in_front_hands_held_domains_on_by_smtp_and_by_lmtp(tmp_path: 
         assert site.all_mail() == branch.all_mail() == []
 
         site.cli("call", "office", "--wait")
+        site.wait_for_mail(20)
         assert recognised(site.mail("anna@test.example"), letters) == dict.fromkeys(letters, 1)
         assert typed_from(at_site, OFFICE, 2525, "ETRN branch.example")[0].startswith("459 ")
         assert typed_from(at_branch, OFFICE, 2525, "ETRN branch.example")[0].startswith("253 ")

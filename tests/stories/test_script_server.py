@@ -103,7 +103,8 @@ def test_both_examples_work_as_told(tree: Path) -> None:
         assert len(as_told("ls run/office/data/mailboxes/localtest.example/*/new").split()) >= 3
 
         as_told(".venv/bin/restante call office --wait --config run/site/restante.toml")
-        assert len(mailboxes(tree, "site", "test.example")) == 4  # three, one of them for two
+        wait_for(tree, "site", "test.example", 4)  # three, one of them for two
+        assert len(mailboxes(tree, "site", "test.example")) == 4
         as_told("ls run/site/data/mailboxes/test.example/*/new")
         assert "251" in as_told(".venv/bin/restante etrn 127.0.49.26:2525 test.example")
     finally:

@@ -20,6 +20,8 @@ GATHER_SECONDS = 2.0
 RETRY_SECONDS = (10.0, 60.0, 300.0, 900.0, 3600.0)
 """The waits after failures; the last again and again."""
 MOST_AT_ONCE = 200
+STOP_SECONDS = 1.0
+"""So long a way may take to finish what it is just telling when the host ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +77,24 @@ class Telling:
         self._announce = announce
         self._clock = clock
         self._news = {way: asyncio.Event() for way in ways}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._sending: set[str] = set()
+        self._is_ending = False
 
     def start(self) -> None:
         """Begins; what was left untold is told."""
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._tell(way, send)) for way, send in self._ways.items()]
+        self._tasks = {way: loop.create_task(self._tell(way, send)) for way, send in self._ways.items()}
         self.news()
 
     async def stop(self) -> None:
-        """Ends; what is under way is told again after a restart."""
-        for task in self._tasks:
+        """Ends, after STOP_SECONDS at most. What was not told by then is told, or told again, after a restart."""
+        self._is_ending = True
+        if under_way := [self._tasks[way] for way in self._sending]:
+            await asyncio.wait(under_way, timeout=STOP_SECONDS)
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def news(self) -> None:
         """There is something to tell, or somebody else to tell it to."""
@@ -95,14 +102,20 @@ class Telling:
             each.set()
 
     async def _tell(self, way: str, send: Send) -> None:
-        while True:
+        while not self._is_ending:
             await self._news[way].wait()
             self._news[way].clear()
             await self._clock.sleep(GATHER_SECONDS)
             failures = 0
-            while way in self._rules().ways and (alarms := self._book.untold(way)[:MOST_AT_ONCE]):
+            while not self._is_ending and way in self._rules().ways:
+                if not (alarms := self._book.untold(way)[:MOST_AT_ONCE]):
+                    break
                 try:
-                    sent = await send(alarms)
+                    self._sending.add(way)
+                    try:
+                        sent = await send(alarms)
+                    finally:
+                        self._sending.discard(way)
                 except NotTold as error:
                     if not failures:
                         self._announce(AlarmsTold(way, len(alarms), None, str(error)))
