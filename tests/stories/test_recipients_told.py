@@ -75,9 +75,10 @@ class Story:
     port: int
 
     def call(self) -> None:
-        """The site comes online, calls, and is away again."""
+        """The site comes online, calls, files what came, and is away again."""
         with self.site as site:
             site.cli("call", "office", "--wait")
+            site.wait_until_empty()
 
     def offered(self, recipient: str) -> str:
         """What the office says to a recipient."""
@@ -113,7 +114,7 @@ def test_an_office_knows_who_exists_from_the_first_call_on(tmp_path: Path, proto
         assert they.offered("nobody@test.example").startswith("250")
         send(they.port, SENDER, "anna@test.example", b"Subject: hello\r\n\r\nHello.\r\n")
         they.call()
-        they.site.wait_for_mail(1)
+        assert len(they.site.mail("anna@test.example")) == 1
         they.until("nobody@test.example", "550 5.1.1")
         for name in ("anna", "Anna+lists", "info", "postmaster"):
             assert they.offered(f"{name}@test.example").startswith("250"), name

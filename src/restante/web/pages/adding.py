@@ -95,7 +95,7 @@ class _Adding:
         self._names = Resolver()
         self._looks = Looks(self._look_up, self._clock)
         self._proofs: Once[Proofs] = Once()
-        self._done: Once[str] = Once()
+        self._done: Once[Joining] = Once()
         self._calls: Once[Mapping[str, str]] = Once(MOST_SECONDS)  # in no address: nobody's link says whom to call
         self._one_at_a_time = asyncio.Lock()
 
@@ -155,20 +155,18 @@ class _Adding:
         given = _given(await form_of(request))
         session, wanted = _session(request), given.get("domains", "")
         async with self._one_at_a_time:
-            if (done := self._done.look(session, wanted)) is not None:
-                return see(done)
-            joining = await self._read(given)
+            joining = self._done.look(session, wanted) or await self._read(given)
             if not isinstance(joining, Joining):
                 return self._form(request, given, joining)
-            proofs = await self._write(joining, asker_of(request).name)
-            if proofs is not None:
-                self._proofs.put(session, joining.domains[0], proofs)
-            if joining.plan.site is not None:
-                self._calls.put(session, joining.domains[0], given)
-            page = _page_of(joining)
-            self._done.put(session, wanted, page)
+            if self._done.look(session, wanted) is None:
+                proofs = await self._write(joining, asker_of(request).name)
+                if proofs is not None:
+                    self._proofs.put(session, joining.domains[0], proofs)
+                if joining.plan.site is not None:
+                    self._calls.put(session, joining.domains[0], given)
+                self._done.put(session, wanted, joining)
         await self._until_in_force(joining.domains)
-        return see(page)
+        return see(_page_of(joining))
 
     async def _write(self, joining: Joining, by: str) -> Proofs | None:
         """Raises Problem, InFile, BookUnusable."""
