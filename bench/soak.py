@@ -34,6 +34,7 @@ from rich.table import Table
 from tests.crash import damage, faults, full, mounts, runs, states
 from tests.crash.runs import Outcome
 from tests.cuts import soak as cuts
+from tests.delays import suite as delays
 from tests.hostile import secrecy
 from tests.web.conformance import api
 
@@ -153,6 +154,7 @@ RUNS: dict[str, Run] = {
         "ETRN and ATRN from who may not, in 60 forms; sites and their domains", 100_000, "tries", cuts.rights
     ),
     "api": Run("schemathesis on every route of the API: no 5xx, all as described", 500, "examples", api),
+    "delays": Run("all tests, while threads and loops of all processes stop for moments", 3, "rounds", delays.suite),
     "secrecy": Run("ETRN of unknown and of others' domains takes one time", 2000, "samples", secrecy.times),
 }
 
