@@ -12,8 +12,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import uvloop
-
 THREAD_SECONDS = (0.02, 0.6)
 """How long a thread sleeps, before a job and before it tells of one ..."""
 THREAD_CHANCE = 0.4
@@ -25,6 +23,7 @@ LOOP_REST_SECONDS = (0.1, 1.5)
 
 _random = random.Random()  # another one in each process: what fails is told by the test, not by a seed
 _awake_until = 0.0
+_slow_kinds: set[type] = set()
 
 
 def _nap() -> None:
@@ -76,7 +75,17 @@ def _halting(run: Callable[..., Any]) -> Callable[..., Any]:
     return run_until_complete
 
 
+def _slowly(run: Callable[..., Any]) -> Callable[..., Any]:
+    def slow_run(self: asyncio.Runner, *args: Any, **more: Any) -> Any:
+        kind: Any = type(self.get_loop())  # asyncio's or uvloop's
+        if kind not in _slow_kinds:
+            _slow_kinds.add(kind)
+            kind.call_soon_threadsafe = _late(kind.call_soon_threadsafe)
+            kind.run_until_complete = _halting(kind.run_until_complete)
+        return run(self, *args, **more)
+
+    return slow_run
+
+
 queue.SimpleQueue = _SimpleQueue  # type: ignore[misc]
-for _loop in (asyncio.BaseEventLoop, uvloop.Loop):
-    _loop.call_soon_threadsafe = _late(_loop.call_soon_threadsafe)  # type: ignore[method-assign]
-    _loop.run_until_complete = _halting(_loop.run_until_complete)  # type: ignore[method-assign]
+asyncio.Runner.run = _slowly(asyncio.Runner.run)  # type: ignore[method-assign]
