@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
+
 from restante.clock import TurnedClock
 from restante.facts import AlarmCleared, AlarmKind, AlarmRaised, AlarmsTold, Fact
 from restante.model import Mailbox, MessageId
+from restante.observe import telling
 from restante.observe.alarms import Alarm, AlarmBook
 from restante.observe.telling import GATHER_SECONDS, MOST_AT_ONCE, AlarmRules, NotTold, Sent, Telling
 
@@ -107,8 +110,9 @@ async def test_what_is_over_before_it_was_told_is_told_as_over() -> None:
     await ops.telling.stop()
 
 
-async def test_what_is_just_being_told_at_the_end_is_not_told_again() -> None:
+async def test_what_is_just_being_told_at_the_end_is_not_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk may take a moment for the letter; the host waits for it, but not for ever."""
+    monkeypatch.setattr(telling, "STOP_SECONDS", 60.0)
     ops = Ops()
     ops.is_slow = asyncio.Event()
     ops.telling.start()
@@ -119,6 +123,7 @@ async def test_what_is_just_being_told_at_the_end_is_not_told_again() -> None:
     assert ops.mailed == [["a.example"]]
     assert ops.book.untold("mail") == []
 
+    monkeypatch.setattr(telling, "STOP_SECONDS", 0.05)
     ops = Ops()
     ops.is_slow = asyncio.Event()
     ops.telling.start()
