@@ -84,7 +84,7 @@ async def test_no_time_at_all_is_no_wait(clock: Clock, seconds: float) -> None:
 async def test_the_system_s_clock_is_the_machine_s() -> None:
     """Both readings, and a wait in real time."""
     clock = SystemClock()
-    assert abs(clock.wall() - time.time()) < 1
+    assert abs(clock.wall() - time.time()) < 60
     began = clock.monotonic()
     await clock.sleep(0.02)
-    assert 0.015 < clock.monotonic() - began < 1
+    assert 0.015 < clock.monotonic() - began < 60

@@ -90,7 +90,7 @@ async def test_each_read_has_its_own_deadline(pair: Pair) -> None:
         with pytest.raises(StreamTimeout):
             await ours.read(0.05)
     later = asyncio.get_running_loop().call_later
-    for timeout, answer_after in ((1, 0.02), (60, 1.2), (1, 0.02), (None, 1.2)):
+    for timeout, answer_after in ((3, 0.02), (60, 3.2), (3, 0.02), (None, 3.2)):
         later(answer_after, theirs.write, b"y")
         assert await ours.read(timeout) == b"y"
 
