@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from tests.config.written import Folder
+from tests.waiting import until
 
 from restante.clock import SystemClock, TurnedClock
 from restante.config.settings import Settings
@@ -55,13 +56,6 @@ def book(host: Host) -> Iterator[Book]:
     opened = open_book(host.settings.data)
     yield opened
     opened.close()
-
-
-async def until(so: Callable[[], bool]) -> None:
-    """Waits until it is so."""
-    async with asyncio.timeout(60):
-        while not so():
-            await asyncio.sleep(0.01)
 
 
 async def test_the_directory_is_of_file_and_store(host: Host, book: Book) -> None:

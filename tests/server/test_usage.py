@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.contract.engines import A, B, put
+from tests.waiting import until
 
 from restante.clock import TurnedClock
 from restante.model import Waiting
 from restante.server.usage import LOOK_SECONDS, Usage
 from restante.store.sqlite import open_spool
-
-
-async def until(so: Callable[[], bool]) -> None:
-    """Waits until it is so; only the store is waited for."""
-    async with asyncio.timeout(60):
-        while not so():
-            await asyncio.sleep(0.002)
 
 
 async def test_what_waits_and_what_is_stopped_is_added_up(tmp_path: Path) -> None:

@@ -204,6 +204,7 @@ def test_of_two_users_the_one_who_is_full_waits(tmp_path: Path) -> None:
         chain.calls()
         wait_until(lambda: [item["recipients"] for item in chain.site.items()] == 2 * [["bert@test.example"]])
         for item in chain.site.items():
+            assert item["recipients"] == ["bert@test.example"]
             assert item["detail"].startswith("452 4.2.2 <bert@test.example> Quota exceeded")
         assert chain.releases() == 2
         assert exactly(read("anna"), letters) == once(*letters)

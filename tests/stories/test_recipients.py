@@ -8,7 +8,6 @@ from __future__ import annotations
 import email
 import email.policy
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,17 +70,18 @@ class Both:
         """How many senders were told that something could not be delivered."""
         return sum(item["domain"] == "far.example" for item in self.office.items())
 
+    def listed(self) -> str:
+        """The office's list."""
+        return self.office.cli("domain", "recipients", "test.example", "list")
+
     def until_listed(self, recipient: str, standing: str) -> None:
         """Waits until the office's list says that of a recipient."""
         line = re.compile(rf"^{re.escape(recipient)} +{standing} ", re.MULTILINE)
-        wait_until(lambda: line.search(self.office.cli("domain", "recipients", "test.example", "list")))
+        wait_until(lambda: line.search(self.listed()), self.listed)
 
     def until(self, recipient: str, said: str) -> None:
         """Waits until the office says that to a recipient."""
-        end = time.monotonic() + 90
-        while not (heard := self.offered(recipient)).startswith(said):
-            assert time.monotonic() < end, heard
-            time.sleep(0.1)
+        wait_until(lambda: self.offered(recipient).startswith(said), lambda: self.offered(recipient))
 
 
 @contextmanager

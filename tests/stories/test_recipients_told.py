@@ -6,7 +6,6 @@ The office refuses mail for others while the site is away, and nobody is bounced
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from tests.stories.ports import free_port
 from tests.stories.restante_host import RestanteHost
 from tests.stories.test_recipients import SENDER
 from tests.stories.wire import send, typed
+from tests.waiting import wait_until
 
 from restante.logins.passwords import hash_password
 
@@ -86,10 +86,7 @@ class Story:
 
     def until(self, recipient: str, said: str) -> None:
         """Waits until the office says that to a recipient: a list is in force a moment after it was taken."""
-        end = time.monotonic() + 90
-        while not (heard := self.offered(recipient)).startswith(said):
-            assert time.monotonic() < end, heard
-            time.sleep(0.1)
+        wait_until(lambda: self.offered(recipient).startswith(said), lambda: self.offered(recipient))
 
 
 @contextmanager

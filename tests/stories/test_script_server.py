@@ -9,13 +9,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx2
 import pytest
 from tests.here import CHECKOUT, not_here
 from tests.stories.wire import typed
+from tests.waiting import wait_until
 
 SITE, OFFICE = ("127.0.49.25", 2525), ("127.0.49.26", 2525)
 
@@ -51,10 +51,10 @@ def mailboxes(tree: Path, host: str, domain: str) -> list[Path]:
 
 def wait_for(tree: Path, host: str, domain: str, messages: int) -> None:
     """Returns once a host's mailboxes hold so many messages."""
-    end = time.monotonic() + 90
-    while len(mailboxes(tree, host, domain)) < messages:
-        assert time.monotonic() < end, f"{len(mailboxes(tree, host, domain))} of {messages} messages at {host}"
-        time.sleep(0.05)
+    wait_until(
+        lambda: len(mailboxes(tree, host, domain)) >= messages,
+        lambda: f"{len(mailboxes(tree, host, domain))} of {messages} messages at {host}",
+    )
 
 
 def test_both_examples_work_as_told(tree: Path) -> None:

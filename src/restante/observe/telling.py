@@ -84,7 +84,7 @@ class Telling:
     def start(self) -> None:
         """Begins; what was left untold is told."""
         loop = asyncio.get_running_loop()
-        self._tasks = {way: loop.create_task(self._tell(way, send)) for way, send in self._ways.items()}
+        self._tasks = {way: loop.create_task(self._tell(way)) for way in self._ways}
         self.news()
 
     async def stop(self) -> None:
@@ -101,21 +101,15 @@ class Telling:
         for each in self._news.values():
             each.set()
 
-    async def _tell(self, way: str, send: Send) -> None:
+    async def _tell(self, way: str) -> None:
         while not self._is_ending:
             await self._news[way].wait()
             self._news[way].clear()
             await self._clock.sleep(GATHER_SECONDS)
             failures = 0
-            while not self._is_ending and way in self._rules().ways:
-                if not (alarms := self._book.untold(way)[:MOST_AT_ONCE]):
-                    break
+            while alarms := self._due(way):
                 try:
-                    self._sending.add(way)
-                    try:
-                        sent = await send(alarms)
-                    finally:
-                        self._sending.discard(way)
+                    sent = await self._send(way, alarms)
                 except NotTold as error:
                     if not failures:
                         self._announce(AlarmsTold(way, len(alarms), None, str(error)))
@@ -126,3 +120,15 @@ class Telling:
                     self._book.told(way, alarms)
                     if sent.alarms:
                         self._announce(AlarmsTold(way, sent.alarms, sent.message, ""))
+
+    def _due(self, way: str) -> list[Alarm]:
+        """What a way is to tell next."""
+        is_used = not self._is_ending and way in self._rules().ways
+        return self._book.untold(way)[:MOST_AT_ONCE] if is_used else []
+
+    async def _send(self, way: str, alarms: Sequence[Alarm]) -> Sent:
+        self._sending.add(way)
+        try:
+            return await self._ways[way](alarms)
+        finally:
+            self._sending.discard(way)

@@ -155,10 +155,11 @@ class _Adding:
         given = _given(await form_of(request))
         session, wanted = _session(request), given.get("domains", "")
         async with self._one_at_a_time:
-            joining = self._done.look(session, wanted) or await self._read(given)
-            if not isinstance(joining, Joining):
-                return self._form(request, given, joining)
-            if self._done.look(session, wanted) is None:
+            if (joining := self._done.look(session, wanted)) is None:
+                read = await self._read(given)
+                if not isinstance(read, Joining):
+                    return self._form(request, given, read)
+                joining = read
                 proofs = await self._write(joining, asker_of(request).name)
                 if proofs is not None:
                     self._proofs.put(session, joining.domains[0], proofs)
